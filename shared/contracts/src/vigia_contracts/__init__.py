@@ -1,0 +1,1 @@
+"""What Vigia's services say to each other: topics, events and their payloads."""

@@ -1,0 +1,95 @@
+"""Training jobs and what becomes of them. Key: the model version's ARN."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vigia_contracts.base import ObjectRef, Payload, UtcTime
+
+TRAINING_REQUESTED = "vigia.training.requested.v1"
+TRAINING_STARTED = "vigia.training.started.v1"
+TRAINING_PROGRESSED = "vigia.training.progressed.v1"
+TRAINING_COMPLETED = "vigia.training.completed.v1"
+TRAINING_FAILED = "vigia.training.failed.v1"
+
+
+class OutputLocation(Payload):
+    bucket: str
+    prefix: str = ""
+
+
+class TrainingRequest(Payload):
+    """Train one model version. The manifests are immutable snapshots of the datasets, JSON Lines."""
+
+    model_arn: str
+    account_id: str
+    region: str
+    project: str
+    model_version: str
+    training_manifest: ObjectRef
+    test_manifest: ObjectRef | None = Field(default=None, description="None: training splits by itself")
+    output: OutputLocation = Field(description="where the customer wants the evaluation files")
+    artifact_prefix: OutputLocation = Field(description="folder for the artifact, ours, content-addressed below")
+    seed: int = 0
+    requested_at: UtcTime
+
+
+class TrainingStarted(Payload):
+    model_arn: str
+    attempt: int = Field(ge=1)
+    worker: str
+    started_at: UtcTime
+
+
+class TrainingProgress(Payload):
+    model_arn: str
+    attempt: int = Field(ge=1)
+    stage: str = Field(description="reading, features, training, evaluating, exporting, uploading")
+    fraction: float = Field(ge=0, le=1)
+    message: str = ""
+    at: UtcTime
+
+
+class ClassMetrics(Payload):
+    """Pixel metrics of one anomaly label over the test images. ``iou`` is the mean over images (AIIOU)."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+
+
+class ModelMetrics(Payload):
+    """Image metrics on the test part; positive class is anomaly."""
+
+    precision: float
+    recall: float
+    f1: float
+    roc_auc: float
+    average_precision: float
+    classes: list[ClassMetrics] = Field(default_factory=list)
+    training_images: int
+    test_images: int
+
+
+class TrainingCompleted(Payload):
+    model_arn: str
+    attempt: int = Field(ge=1)
+    artifact: ObjectRef = Field(description="the artifact's manifest.json; its folder holds the rest")
+    manifest: dict[str, object]
+    metrics: ModelMetrics
+    evaluation_manifest: ObjectRef
+    evaluation_result: ObjectRef
+    seconds: float = Field(ge=0)
+    completed_at: UtcTime
+
+
+class TrainingFailed(Payload):
+    """``code``: bad_data (the customer's images or masks), failed (gave up after retries), cancelled."""
+
+    model_arn: str
+    attempt: int = Field(ge=1)
+    code: str
+    message: str = Field(max_length=2000)
+    failed_at: UtcTime
