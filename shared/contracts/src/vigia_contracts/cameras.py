@@ -51,9 +51,7 @@ class SyntheticSource(Payload):
     limit: int = Field(default=0, ge=0)
 
 
-Source = Annotated[
-    RtspSource | MjpegSource | FolderSource | PushSource | SyntheticSource, Field(discriminator="kind")
-]
+Source = Annotated[RtspSource | MjpegSource | FolderSource | PushSource | SyntheticSource, Field(discriminator="kind")]
 
 
 class OverloadPolicy(StrEnum):

@@ -160,6 +160,4 @@ def dead_topic(source: Topic) -> Topic:
 
 
 #: Every topic by its name, dead topics of those that are read included.
-TOPICS: Mapping[str, Topic] = MappingProxyType(
-    {t.name: t for t in _LIVE} | {t.name: t for t in map(dead_topic, _LIVE)}
-)
+TOPICS: Mapping[str, Topic] = MappingProxyType({t.name: t for t in _LIVE} | {t.name: t for t in map(dead_topic, _LIVE)})
