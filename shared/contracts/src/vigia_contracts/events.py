@@ -22,6 +22,7 @@ from vigia_contracts.base import Payload
 from vigia_contracts.topics import Topic
 
 JSON: Final = "application/json"
+_REQUIRED = frozenset({"ce_specversion", "ce_id", "ce_source", "ce_type"})
 _CORE = frozenset({"id", "type", "source", "time", "subject", "specversion", "datacontenttype", "dataschema"})
 
 
@@ -126,10 +127,12 @@ def decode(
     given = {name.lower(): content for name, content in headers if content is not None}
     if value is None:
         raise ContractError("no_value", "the record has no value")
+    # The library makes up an id and a time where they are missing; a made-up id would be another one next time.
+    if missing := sorted(_REQUIRED - given.keys()):
+        raise ContractError("bad_headers", f"not a CloudEvent: without {', '.join(missing)}")
     stated = "ce_time" in given
     arrived = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     if not stated:
-        # The library would put the moment of reading here, which is not when it happened.
         given["ce_time"] = arrived.isoformat().encode()
     try:
         cloud_event = from_binary(KafkaMessage(headers=given, key=None, value=value), _FORMAT, CloudEvent)
