@@ -1,0 +1,1 @@
+"""What exists and what should run: accounts, projects, datasets, models, lines, cameras, hosting."""

@@ -1,0 +1,1 @@
+"""Processes: http, worker, hosting, migrate."""

@@ -1,0 +1,1 @@
+"""The doors: each folder translates one protocol to the core and holds no rules."""

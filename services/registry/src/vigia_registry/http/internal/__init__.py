@@ -1,0 +1,1 @@
+"""What other services of the product ask registry; never routed by the gateway."""

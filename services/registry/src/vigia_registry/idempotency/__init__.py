@@ -1,0 +1,1 @@
+"""Requests that come twice: the same token with the same parameters gets the same answer."""

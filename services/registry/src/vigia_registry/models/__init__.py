@@ -1,0 +1,1 @@
+"""Model versions: trained from a snapshot of the datasets, hosted on demand."""

@@ -1,0 +1,1 @@
+"""Projects: one kind of part, its datasets and its model versions."""

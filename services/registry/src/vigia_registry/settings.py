@@ -1,0 +1,54 @@
+"""The registry's settings: prefix ``VIGIA_REGISTRY_``, groups separated by ``__``."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, SecretStr
+from vigia_runtime.settings import (
+    BucketSettings,
+    HttpSettings,
+    KafkaSettings,
+    LogSettings,
+    ObjectSettings,
+    PostgresSettings,
+    ServiceSettings,
+    SideSettings,
+    TritonSettings,
+    service_config,
+)
+
+
+class BootstrapSettings(BaseModel):
+    """The first account and its admin key; ``migrate`` creates them where they are missing."""
+
+    account_id: str = Field(default="000000000000", pattern=r"^[0-9]{12}$")
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,32}$")
+    access_key_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]{16,128}$")
+    secret_access_key: SecretStr | None = None
+
+
+class LimitSettings(BaseModel):
+    """How much an account may have. What exceeds a limit is refused, never cut off."""
+
+    projects: int = Field(default=100, ge=1, description="projects per account and region")
+    models: int = Field(default=100, ge=1, description="model versions per project")
+    trainings: int = Field(default=20, ge=1, description="trainings at once per account and region")
+    inference_units: int = Field(default=10, ge=1, description="inference units of one model version")
+
+
+class Settings(ServiceSettings):
+    """Everything a process of the registry needs to know."""
+
+    model_config = service_config("registry")
+
+    kafka: KafkaSettings
+    postgres: PostgresSettings
+    objects: ObjectSettings
+    triton: TritonSettings = TritonSettings()
+    http: HttpSettings = HttpSettings()
+    side: SideSettings = SideSettings()
+    log: LogSettings = LogSettings()
+    buckets: BucketSettings = BucketSettings()
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    limits: LimitSettings = LimitSettings()
+    secret_key: SecretStr = Field(description="seals stored secrets and page tokens; at least 32 characters")
+    internal_token: SecretStr = Field(description="what other services show to read credentials")
