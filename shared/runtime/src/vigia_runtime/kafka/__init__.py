@@ -1,0 +1,1 @@
+"""Kafka on aiokafka: a producer that acknowledges, a consumer that commits after the effect, compacted tables."""
