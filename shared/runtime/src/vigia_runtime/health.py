@@ -137,12 +137,3 @@ def _code(error: BaseException) -> str:
     if isinstance(error, (AppError, BadMessage)):
         return error.code
     return type(error).__name__
-
-
-def __getattr__(name: str) -> Any:
-    # The side door is a module of its own; asking for it here keeps one import for what belongs together.
-    if name == "SideServer":
-        from vigia_runtime.side import SideServer
-
-        return SideServer
-    raise AttributeError(name)

@@ -68,11 +68,18 @@ CAMERA_RECONNECTS = Counter("vigia_camera_reconnects_total", "Connections made a
 CAMERA_LAST_FRAME = Gauge(
     "vigia_camera_last_frame_timestamp_seconds", "Unix time of the last frame of a camera.", ["camera"]
 )
+CAMERA_BLIND_SECONDS = Counter("vigia_camera_blind_seconds_total", "Time without frames from a camera.", ["camera"])
 CAMERA_STATE = Gauge("vigia_camera_state", "1 for the state a camera is in, else 0.", ["camera", "state"])
 
 # Inspections (aggregator) ----------------------------------------------------------------------------------------
 INSPECTIONS_WRITTEN = Counter(
     "vigia_inspections_written_total", "Rows newly written, repeats not counted.", ["line", "camera", "verdict"]
+)
+INSPECTION_STAGE_SECONDS = Histogram(
+    "vigia_inspection_stage_seconds",
+    "Stages of inspections newly written: those the inspection names; store; capture_to_row.",
+    ["stage"],
+    buckets=STAGE_BUCKETS,
 )
 
 # Hosting (registry) ----------------------------------------------------------------------------------------------

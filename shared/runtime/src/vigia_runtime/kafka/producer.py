@@ -9,9 +9,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+
 from vigia_contracts.events import Event, encode
 from vigia_contracts.topics import Topic
-
 from vigia_runtime import metrics
 from vigia_runtime.errors import BadMessage, Transient
 from vigia_runtime.kafka.client import MAX_RECORD_BYTES, connection, is_transient, prefixed

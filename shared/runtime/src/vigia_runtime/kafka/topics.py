@@ -9,8 +9,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
-from vigia_contracts.topics import TOPICS, Topic
 
+from vigia_contracts.topics import TOPICS, Topic
 from vigia_runtime.errors import Transient
 from vigia_runtime.kafka.client import connection, prefixed
 from vigia_runtime.logging import get_logger

@@ -1,0 +1,183 @@
+"""The object store, on obstore: S3 and what speaks S3."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+from vigia_contracts.base import ObjectRef
+from vigia_runtime.errors import AccessDenied, AppError, NotFound, Transient
+from vigia_runtime.settings import ObjectSettings
+
+_RETRY: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
+_CLIENT: Any = {"timeout": "60s", "connect_timeout": "3s"}
+#: A key that nobody writes: asking for it tells whether the bucket is there.
+_NO_KEY = ".vigia-bucket-probe"
+
+
+class ObjectNotFound(NotFound):
+    """There is no such key (in a bucket that may or may not exist)."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__("object_not_found", f"s3://{bucket}/{key} does not exist", {"bucket": bucket, "key": key})
+
+
+class BucketNotFound(NotFound):
+    """There is no such bucket."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__("bucket_not_found", f"bucket {bucket} does not exist", {"bucket": bucket})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object without its content. ``size`` in bytes."""
+
+    key: str
+    size: int
+    last_modified: datetime
+    etag: str | None
+    version_id: str | None
+
+
+class ObjectStore:
+    """Objects of any bucket of one store. Safe to share among tasks.
+
+    Every method raises BucketNotFound, ObjectNotFound (reading), AccessDenied, or Transient when the store does not
+    answer after a few attempts.
+    """
+
+    def __init__(self, settings: ObjectSettings) -> None:
+        self._settings = settings
+        self._stores: dict[str, S3Store] = {}
+
+    async def get(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
+        """The object's bytes."""
+        async with self._errors(bucket, key):
+            options: Any = {"version": version_id} if version_id else None
+            result = await obstore.get_async(self._store(bucket), key, options=options)
+            return bytes(await result.bytes_async())
+
+    async def get_stream(self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024) -> AsyncIterator[bytes]:
+        """The object's bytes in chunks of about ``chunk_bytes``."""
+        async with self._errors(bucket, key):
+            result = await obstore.get_async(self._store(bucket), key)
+            async for chunk in result.stream(min_chunk_size=chunk_bytes):
+                yield bytes(chunk)
+
+    async def put(self, bucket: str, key: str, data: bytes, content_type: str | None = None) -> ObjectRef:
+        """Write an object; the reference carries its SHA-256 and size. Complete or absent, never half-written."""
+        async with self._errors(bucket, key):
+            attributes: Any = {"Content-Type": content_type} if content_type else None
+            result = await obstore.put_async(self._store(bucket), key, data, attributes=attributes)
+        return ObjectRef(
+            bucket=bucket,
+            key=key,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            version_id=result.get("version"),
+        )
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo:
+        """Size, time and tag of an object."""
+        async with self._errors(bucket, key):
+            return _info(await obstore.head_async(self._store(bucket), key))
+
+    async def exists(self, bucket: str, key: str) -> bool:
+        """Whether the object exists; BucketNotFound where the bucket does not."""
+        try:
+            await self.head(bucket, key)
+        except ObjectNotFound:
+            return False
+        return True
+
+    async def list(self, bucket: str, prefix: str = "") -> list[ObjectInfo]:
+        """Objects whose key begins with ``prefix`` (any text, not only whole path segments), by key.
+
+        The store is asked for the whole path segments and the rest is compared here.
+        """
+        folder = prefix.rsplit("/", 1)[0] if "/" in prefix else None
+        found: list[ObjectInfo] = []
+        async with self._errors(bucket, prefix):
+            async for page in obstore.list(self._store(bucket), prefix=folder):
+                found += [_info(meta) for meta in page if meta["path"].startswith(prefix)]
+        if not found and not await self.bucket_exists(bucket):
+            raise BucketNotFound(bucket)
+        return sorted(found, key=lambda info: info.key)
+
+    async def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; one that does not exist is no error."""
+        try:
+            async with self._errors(bucket, key):
+                await obstore.delete_async(self._store(bucket), key)
+        except ObjectNotFound:
+            return
+
+    async def bucket_exists(self, bucket: str) -> bool:
+        """Whether the bucket exists and may be read."""
+        try:
+            # A GET, because the answer to a HEAD has no body that would tell a missing bucket from a missing key.
+            await self.get(bucket, _NO_KEY)
+        except ObjectNotFound:
+            return True
+        except BucketNotFound:
+            return False
+        return True
+
+    async def probe(self, bucket: str) -> None:
+        """Readiness: the store answers and has the bucket."""
+        if not await self.bucket_exists(bucket):
+            raise BucketNotFound(bucket)
+
+    def _store(self, bucket: str) -> S3Store:
+        store = self._stores.get(bucket)
+        if store is None:
+            settings = self._settings
+            options: dict[str, Any] = {}
+            if settings.endpoint is not None:
+                options["endpoint"] = settings.endpoint
+                options["virtual_hosted_style_request"] = False
+            store = S3Store(
+                bucket,
+                region=settings.region,
+                access_key_id=settings.access_key_id,
+                secret_access_key=settings.secret_access_key.get_secret_value(),
+                client_options={**_CLIENT, "allow_http": (settings.endpoint or "").startswith("http://")},
+                retry_config=_RETRY,
+                **options,
+            )
+            self._stores[bucket] = store
+        return store
+
+    @asynccontextmanager
+    async def _errors(self, bucket: str, key: str) -> AsyncIterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise _missing(bucket, key, error) from error
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise AccessDenied("object_access_denied", f"access to s3://{bucket}/{key} is denied") from error
+        except (BaseError, OSError) as error:
+            raise _other(bucket, key, error) from error
+
+
+def _missing(bucket: str, key: str, error: Exception) -> AppError:
+    return BucketNotFound(bucket) if "NoSuchBucket" in str(error) else ObjectNotFound(bucket, key)
+
+
+def _other(bucket: str, key: str, error: Exception) -> Exception:
+    if "NoSuchBucket" in str(error):
+        return BucketNotFound(bucket)
+    return Transient(f"object store: s3://{bucket}/{key}: {type(error).__name__}")
+
+
+def _info(meta: Any) -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], meta["last_modified"], meta.get("e_tag"), meta.get("version"))
