@@ -1,0 +1,128 @@
+"""Writes inspections and their rollups: one transaction, each inspection counted once however often it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from vigia_runtime.postgres import copy_rows
+
+from vigia_aggregator.adapters.partitions import Partitions
+from vigia_aggregator.adapters.tables import CHANNEL, DIMENSIONS, SCHEMA, inspections
+from vigia_aggregator.domain.buckets import LATENCY_BOUNDS
+from vigia_contracts.inspections import Inspection
+
+#: What the writer gives; the database itself adds when and in which order a row was stored.
+_COLUMNS: Final = tuple(c.name for c in inspections.columns if c.name not in ("stored_at", "stored_seq"))
+_INCOMING: Final = "inspection_incoming"
+
+#: Held by every writer from taking sequence numbers until its commit is visible. It makes stored_seq the order of
+#: commits, so that a follower who saw n will never find a new row below n, and writers cannot deadlock on rollups.
+_WRITER_LOCK: Final = 0x76696769_0001
+
+_PREPARE: Final = text(
+    f"create temporary table if not exists {_INCOMING} on commit delete rows as "
+    f"select {', '.join(_COLUMNS)} from {SCHEMA}.inspections with no data"
+)
+# A wait for a lock or a slow disk ends in an error that the caller retries, not in a hung worker.
+_LIMITS: Final = text("select set_config('lock_timeout', '10s', true), set_config('statement_timeout', '30s', true)")
+_LOCK: Final = text(f"select pg_advisory_xact_lock({_WRITER_LOCK})")
+_NOTIFY: Final = text(f"select pg_notify('{CHANNEL}', '')")
+
+
+def _latency_counts() -> str:
+    return "array[" + ", ".join(f"count(*) filter (where slot = {i})" for i in range(len(LATENCY_BOUNDS) + 1)) + "]"
+
+
+def _insert_and_count() -> str:
+    columns = ", ".join(_COLUMNS)
+    bounds = ", ".join(str(bound) for bound in LATENCY_BOUNDS)
+    key = ", ".join(DIMENSIONS)
+    value = ", ".join(d if d in ("account_id", "verdict", "shadow") else f"coalesce({d}, '')" for d in DIMENSIONS)
+    group = ", ".join(str(position + 1) for position in range(2 + len(DIMENSIONS)))
+    return f"""
+    with fresh as (
+        insert into {SCHEMA}.inspections ({columns})
+        select {columns} from {_INCOMING}
+        on conflict (inspection_id, captured_at) do nothing
+        returning *
+    ), measured as (
+        select *, extract(epoch from decided_at - captured_at)::float8 as latency from fresh
+    ), placed as (
+        select *, width_bucket(latency, array[{bounds}]::float8[]) as slot from measured
+    ), counted as (
+        insert into {SCHEMA}.rollups as r (
+            resolution, bucket, {key},
+            inspections, scored, score_sum, latency_sum, latency_counts, last_captured_at
+        )
+        select
+            resolution,
+            case resolution when 'total' then 'epoch' else date_trunc(resolution, captured_at, 'UTC') end,
+            {value},
+            count(*), count(score), coalesce(sum(score), 0), sum(latency), {_latency_counts()}, max(captured_at)
+        from placed cross join unnest(array['minute', 'hour', 'day', 'total']) as resolution
+        group by {group}
+        on conflict on constraint rollups_pkey do update set
+            inspections = r.inspections + excluded.inspections,
+            scored = r.scored + excluded.scored,
+            score_sum = r.score_sum + excluded.score_sum,
+            latency_sum = r.latency_sum + excluded.latency_sum,
+            latency_counts = {SCHEMA}.add_counts(r.latency_counts, excluded.latency_counts),
+            last_captured_at = greatest(r.last_captured_at, excluded.last_captured_at)
+    )
+    select inspection_id from fresh
+    """  # noqa: S608 - column names and numbers of this module only
+
+
+_INSERT_AND_COUNT: Final = text(_insert_and_count())
+
+
+class InspectionStore:
+    """The history's only writer. ``partitions`` makes the days that a batch needs."""
+
+    def __init__(self, engine: AsyncEngine, partitions: Partitions) -> None:
+        self._engine = engine
+        self._partitions = partitions
+
+    async def write(self, batch: Sequence[Inspection]) -> set[UUID]:
+        """Store ``batch`` and return the ids that were new. All of it is committed on return, or nothing is.
+
+        Raises SQLAlchemy's errors; ``vigia_runtime.postgres.transient`` tells which of them pass by themselves.
+        """
+        if not batch:
+            return set()
+        await self._partitions.ensure({inspection.captured_at.date() for inspection in batch})
+        async with self._engine.begin() as connection:
+            return await _write(connection, batch)
+
+
+async def _write(connection: AsyncConnection, batch: Sequence[Inspection]) -> set[UUID]:
+    await connection.execute(_LIMITS)
+    await connection.execute(_PREPARE)
+    await copy_rows(connection, _INCOMING, _COLUMNS, [_row(inspection) for inspection in batch])
+    await connection.execute(_LOCK)
+    fresh = await connection.execute(_INSERT_AND_COUNT)
+    new: set[UUID] = set(fresh.scalars())
+    if new:
+        await connection.execute(_NOTIFY)
+    return new
+
+
+def _row(inspection: Inspection) -> tuple[Any, ...]:
+    values = {
+        **{name: getattr(inspection, name) for name in _PLAIN},
+        "origin": inspection.origin.value,
+        "verdict": inspection.verdict.value,
+        "cause": inspection.cause.value if inspection.cause is not None else None,
+        "labels": Jsonb([label.model_dump(mode="json") for label in inspection.labels]),
+        "evidence": Jsonb(inspection.evidence.model_dump(mode="json", exclude_none=True)),
+        "timings": Jsonb(inspection.timings),
+    }
+    return tuple(values[name] for name in _COLUMNS)
+
+
+_PLAIN: Final = tuple(n for n in _COLUMNS if n not in ("origin", "verdict", "cause", "labels", "evidence", "timings"))

@@ -1,0 +1,157 @@
+"""The tables of schema ``inspection``. Migrations create them; a test holds both against each other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA: Final = "inspection"
+#: Channel on which a writer tells that rows were committed.
+CHANNEL: Final = "vigia_inspections"
+
+metadata = MetaData(schema=SCHEMA)
+_TIME = DateTime(timezone=True)
+
+#: Position of a row in the order of commits: writers hold one lock from taking it until the commit.
+stored_sequence = Sequence("inspections_stored_seq", metadata=metadata, schema=SCHEMA)
+
+# A row is one frame's outcome. The id alone would be the key, but a partitioned table's key must contain the
+# partition column. That loses nothing: a frame's capture time is taken from the frame's own record, so the same
+# inspection never comes with two of them, however often its record is delivered.
+inspections = Table(
+    "inspections",
+    metadata,
+    Column("inspection_id", Uuid, nullable=False),
+    Column("captured_at", _TIME, nullable=False),
+    Column("received_at", _TIME, nullable=False),
+    Column("decided_at", _TIME, nullable=False),
+    Column("stored_at", _TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("stored_seq", BigInteger, nullable=False, server_default=stored_sequence.next_value()),
+    Column("account_id", Text, nullable=False),
+    Column("camera_id", Text),
+    Column("line_id", Text),
+    Column("station", Text),
+    Column("product", Text),
+    Column("part_id", Text),
+    Column("project", Text),
+    Column("model_arn", Text),
+    Column("model_version", Text),
+    Column("frame_id", Text, nullable=False),
+    Column("frame_source", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("cause", Text),
+    Column("detail", Text),
+    Column("is_anomalous", Boolean),
+    Column("confidence", Double),
+    Column("score", Double),
+    Column("threshold", Double),
+    Column("threshold_id", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("labels", JSONB, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    Column("timings", JSONB, nullable=False),
+    PrimaryKeyConstraint("inspection_id", "captured_at", name="inspections_pkey"),
+    CheckConstraint("verdict in ('PASS', 'REJECT', 'REVIEW', 'INVALID')", name="inspections_verdict"),
+    # Every listing is one account's, newest first; the id breaks ties, so that a cursor is exact.
+    Index("inspections_time", "account_id", "captured_at", "inspection_id"),
+    Index("inspections_camera", "account_id", "camera_id", "captured_at", "inspection_id"),
+    Index("inspections_line", "account_id", "line_id", "captured_at", "inspection_id"),
+    Index("inspections_verdict_time", "account_id", "verdict", "captured_at", "inspection_id"),
+    Index("inspections_project", "account_id", "project", "captured_at", "inspection_id"),
+    Index("inspections_model", "account_id", "model_version", "captured_at", "inspection_id"),
+    Index("inspections_stored", "account_id", "stored_seq"),
+    postgresql_partition_by="RANGE (captured_at)",
+)
+
+#: What a rollup row is about, in the order of its key. Absent values are '', since a key holds no nulls.
+DIMENSIONS: Final = (
+    "account_id",
+    "line_id",
+    "camera_id",
+    "product",
+    "project",
+    "model_version",
+    "verdict",
+    "cause",
+    "shadow",
+)
+
+# Counts of rows in ``inspections``, written by the transaction that wrote those rows. ``resolution`` is minute, hour,
+# day, or total: the total outlives retention and is what Prometheus shows as a counter.
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("resolution", Text, nullable=False),
+    Column("bucket", _TIME, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("line_id", Text, nullable=False),
+    Column("camera_id", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("inspections", BigInteger, nullable=False),
+    Column("scored", BigInteger, nullable=False),
+    Column("score_sum", Double, nullable=False),
+    Column("latency_sum", Double, nullable=False, comment="seconds from capture to decision"),
+    Column("latency_counts", ARRAY(BigInteger), nullable=False, comment="rows per latency bucket, not cumulative"),
+    Column("last_captured_at", _TIME, nullable=False),
+    PrimaryKeyConstraint("resolution", "bucket", *DIMENSIONS, name="rollups_pkey"),
+    Index("rollups_account", "account_id", "resolution", "bucket"),
+)
+
+faults = Table(
+    "faults",
+    metadata,
+    Column("fault_id", Uuid, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("camera_id", Text, nullable=False),
+    Column("line_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("started_at", _TIME, nullable=False),
+    Column("ended_at", _TIME),
+    Column("frames", BigInteger, nullable=False),
+    Column("detail", Text),
+    Index("faults_time", "account_id", "started_at", "fault_id"),
+    Index("faults_camera", "account_id", "camera_id", "started_at", "fault_id"),
+    Index("faults_open", "account_id", "camera_id", postgresql_where=text("ended_at is null")),
+)
+
+# A copy of what the registry announced, so that dashboards can name cameras that have not sent a frame yet.
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("camera_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("line_id", Text),
+    Column("station", Text),
+    Column("product", Text),
+    Column("project", Text),
+    Column("enabled", Boolean, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)

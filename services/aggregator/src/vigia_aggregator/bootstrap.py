@@ -1,0 +1,148 @@
+"""Puts the worker's parts together: which handler serves which topic, over which store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from vigia_aggregator.adapters.cameras import CameraStore
+from vigia_aggregator.adapters.dead_letters import DeadTopic
+from vigia_aggregator.adapters.errors import passes, unstorable
+from vigia_aggregator.adapters.faults import FaultStore
+from vigia_aggregator.adapters.partitions import Partitions
+from vigia_aggregator.adapters.store import InspectionStore
+from vigia_aggregator.adapters.stream import NAME, Reader
+from vigia_aggregator.app.batches import BatchHandler, Outcome
+from vigia_aggregator.app.cameras import CameraHandler
+from vigia_aggregator.app.patience import Patience
+from vigia_aggregator.domain.records import Record, Window
+from vigia_aggregator.settings import WorkerSettings
+from vigia_contracts.cameras import Camera
+from vigia_contracts.faults import Fault
+from vigia_contracts.inspections import Inspection
+from vigia_contracts.topics import CAMERAS, FAULTS, INSPECTIONS, Topic
+from vigia_runtime import metrics
+from vigia_runtime.kafka.producer import Producer
+from vigia_runtime.logging import get_logger
+
+log = get_logger(__name__)
+
+_RARE_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What the worker reads. ``finished`` counts records that are done, of all topics."""
+
+    all: Sequence[Reader]
+    partitions: Partitions
+    finished: Callable[[], int]
+
+
+def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettings) -> Readers:
+    """Handlers for inspections, faults and cameras over ``engine``; dead letters go through ``producer``."""
+    partitions = Partitions(engine)
+    store = InspectionStore(engine, partitions)
+    window = Window(timedelta(days=settings.retention.days), timedelta(hours=settings.retention.future_hours))
+    cameras = CameraStore(engine)
+    group = f"{settings.kafka.topic_prefix}{NAME}"
+    dead = DeadTopic(producer, group)
+    done = [0]
+
+    def patience(topic: Topic) -> Patience:
+        def on_retry(what: str, error: BaseException) -> None:
+            metrics.CONSUMER_RETRIES.labels(topic.name, group).inc()
+            log.warning("trying again", what=what, topic=topic.name, error=type(error).__name__)
+
+        return Patience(passes, settings.batch.retry_seconds, on_retry)
+
+    def reader(
+        topic: Topic,
+        handle: Callable[[Sequence[Record]], Awaitable[Outcome[Any, Any]]],
+        size: int,
+        on_stored: Callable[[Outcome[Any, Any]], None] | None = None,
+    ) -> Reader:
+        async def handle_and_count(records: Sequence[Record]) -> None:
+            outcome = await handle(records)
+            if on_stored is not None:
+                on_stored(outcome)
+            done[0] += len(records)
+            metrics.CONSUMED.labels(topic.name, group, "done").inc(len(records) - len(outcome.refused))
+            metrics.CONSUMED.labels(topic.name, group, "dead").inc(len(outcome.refused))
+
+        return Reader(topic, handle_and_count, size, settings.batch.within_seconds)
+
+    async def write_inspections(batch: Sequence[Inspection]) -> set[UUID]:
+        began = time.monotonic()
+        new = await store.write(batch)
+        metrics.STAGE_SECONDS.labels(NAME, "write").observe(time.monotonic() - began)
+        return new
+
+    inspections = BatchHandler(
+        INSPECTIONS,
+        Inspection,
+        store=write_inspections,
+        dead_letters=dead,
+        patience=patience(INSPECTIONS),
+        unstorable=unstorable,
+        check=window.check,
+    )
+    faults = BatchHandler(
+        FAULTS,
+        Fault,
+        store=FaultStore(engine).write,
+        dead_letters=dead,
+        patience=patience(FAULTS),
+        unstorable=unstorable,
+    )
+    camera_records = BatchHandler(
+        CAMERAS,
+        Camera,
+        store=cameras.write,
+        dead_letters=dead,
+        patience=patience(CAMERAS),
+        unstorable=unstorable,
+    )
+    camera_handler = CameraHandler(camera_records, cameras, patience(CAMERAS))
+    return Readers(
+        all=(
+            reader(INSPECTIONS, inspections.handle, settings.batch.size, _observe),
+            reader(FAULTS, faults.handle, _RARE_BATCH),
+            reader(CAMERAS, camera_handler.handle, _RARE_BATCH),
+        ),
+        partitions=partitions,
+        finished=lambda: done[0],
+    )
+
+
+def _observe(outcome: Outcome[Inspection, set[UUID]]) -> None:
+    """Stage times and counts of what was new; a record that came again is not observed again."""
+    new = set().union(*outcome.results)
+    now = datetime.now(UTC)
+    seen: set[UUID] = set()
+    for inspection in outcome.stored:
+        if inspection.inspection_id not in new or inspection.inspection_id in seen:
+            continue
+        seen.add(inspection.inspection_id)
+        metrics.INSPECTIONS_WRITTEN.labels(
+            inspection.line_id or "", inspection.camera_id or "", inspection.verdict.value
+        ).inc()
+        for stage, seconds in inspection.timings.items():
+            if stage in _STAGES:
+                metrics.INSPECTION_STAGE_SECONDS.labels(stage).observe(seconds)
+        metrics.INSPECTION_STAGE_SECONDS.labels("store").observe(_seconds(inspection.decided_at, now))
+        metrics.INSPECTION_STAGE_SECONDS.labels("capture_to_row").observe(_seconds(inspection.captured_at, now))
+
+
+#: The stages of the contract: a label value never comes from a message.
+_STAGES = frozenset({"queue", "fetch", "decode", "infer", "interpret", "evidence", "total"})
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())

@@ -1,0 +1,69 @@
+"""``vigia-aggregator worker | http | migrate``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from vigia_aggregator.settings import MigrateSettings, ServeSettings, WorkerSettings
+from vigia_runtime.lifecycle import run
+from vigia_runtime.logging import configure
+from vigia_runtime.settings import S, SettingsError, load
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Inspections in; history, trends and metrics out.")
+
+
+@app.command()
+def worker() -> None:
+    """Write inspections, faults and cameras from Kafka into Postgres."""
+    from vigia_aggregator.entrypoints.worker import work
+
+    settings = _load(WorkerSettings)
+    run(lambda lifecycle: work(lifecycle, settings), service="aggregator worker", settings=settings)
+
+
+@app.command()
+def http() -> None:
+    """Serve history and trends."""
+    from vigia_aggregator.entrypoints.http import serve_history
+
+    settings = _load(ServeSettings)
+    run(lambda lifecycle: serve_history(lifecycle, settings), service="aggregator http", settings=settings)
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Argument(help="revision to migrate up to")] = "head",
+) -> None:
+    """Bring schema ``inspection`` up to date."""
+    from vigia_runtime.postgres import create_engine
+
+    from vigia_aggregator.adapters.migrate import upgrade
+
+    settings = _load(MigrateSettings)
+    configure("aggregator", settings.log)
+
+    async def go() -> None:
+        engine = create_engine(settings.postgres)
+        try:
+            await upgrade(engine, revision)
+        finally:
+            await engine.dispose()
+
+    asyncio.run(go())
+
+
+def _load(cls: type[S]) -> S:
+    try:
+        return load(cls)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def main() -> None:
+    """The console script."""
+    app()

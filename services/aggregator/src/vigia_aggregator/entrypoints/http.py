@@ -1,0 +1,54 @@
+"""``vigia-aggregator http``: the history and trends API. It only reads."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from vigia_runtime.http import create_app, serve
+from vigia_runtime.objects import ObjectStore
+from vigia_runtime.postgres import create_engine
+from vigia_runtime.signin import Authenticator, RegistryCredentials
+
+from vigia_aggregator.adapters.listener import Listener
+from vigia_aggregator.adapters.tables import SCHEMA
+from vigia_aggregator.entrypoints import inspections, trends
+from vigia_aggregator.entrypoints.context import Context
+from vigia_aggregator.settings import ServeSettings
+from vigia_runtime.lifecycle import Lifecycle
+
+
+def make_app(context: Context) -> FastAPI:
+    """The API over ``context``."""
+    app = create_app("Vigia history", "1")
+    app.state.context = context
+    app.include_router(inspections.router)
+    app.include_router(trends.router)
+    return app
+
+
+async def serve_history(lifecycle: Lifecycle, settings: ServeSettings) -> None:
+    """Serve until ``lifecycle.stopping``."""
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings.postgres)
+        stack.push_async_callback(engine.dispose)
+        listener = Listener(settings.postgres)
+        lifecycle.spawn("listener", listener.run(lifecycle.stopping))
+        context = Context(
+            engine=engine,
+            objects=ObjectStore(settings.objects),
+            authenticator=Authenticator(RegistryCredentials(settings.registry)),
+            listener=listener,
+            query=settings.query,
+            followers=asyncio.Semaphore(settings.query.followers),
+        )
+        lifecycle.health.probe("postgres", lambda: _select(engine))
+        await serve(make_app(context), settings.http, lifecycle)
+
+
+async def _select(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text(f"select 1 from {SCHEMA}.inspections limit 1"))  # noqa: S608 - a constant
