@@ -1,0 +1,1 @@
+"""The parts: one module each says how it is prepared, started and asked whether it is ready."""

@@ -1,0 +1,1 @@
+"""Third-party programs of the stack: fetched or built once into the shared cache, with the ordinary package clients."""

@@ -1,0 +1,90 @@
+"""Pytest plugin: real parts as fixtures. One of each per test session; tests keep apart by names.
+
+`kafka`, `object_store` and `triton` are shared by the session: use `topic_prefix`, buckets and model names of your own.
+`postgres_url` is a fresh empty database for each test. `VIGIA_PARTS=containers` makes the same from container images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from vigia_stack.parts.kafka import KafkaPart
+from vigia_stack.parts.objects import ObjectsPart, ObjectStoreAddress
+from vigia_stack.parts.postgres import PostgresPart
+from vigia_stack.process import Identity, adopt, identity
+from vigia_stack.stack import Stack
+
+_STATES = Path(tempfile.gettempdir()) / f"vigia-test-stacks-{os.getuid()}"
+
+
+@pytest.fixture(scope="session")
+def stack_state() -> Iterator[Path]:
+    """State folder of this session's parts; what a killed earlier session left running is ended first."""
+    _STATES.mkdir(mode=0o700, exist_ok=True)
+    for folder in _STATES.iterdir():
+        _end_if_abandoned(folder)
+    me = identity(os.getpid())
+    assert me is not None
+    folder = _STATES / f"{me.pid}-{me.started}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_if_abandoned(folder: Path) -> None:
+    pid, _, started = folder.name.partition("-")
+    if not (pid.isdigit() and started.isdigit()) or Identity(int(pid), int(started)).alive:
+        return
+    for pid_file in folder.glob("*/run/*.pid"):
+        process = adopt(pid_file)
+        if process is not None:
+            process.stop(grace=1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(stack_state: Path) -> Iterator[str]:
+    """Bootstrap address of a broker."""
+    with Stack(["kafka"], stack_state / "kafka") as stack:
+        yield stack.part(KafkaPart).bootstrap
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix for topics and groups that nothing else uses."""
+    return f"t{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture(scope="session")
+def postgres_server(stack_state: Path) -> Iterator[str]:
+    """URL of a server's maintenance database, for a user that may create databases."""
+    with Stack(["postgres"], stack_state / "postgres") as stack:
+        yield stack.part(PostgresPart).url("postgres")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of a fresh empty database."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+    yield postgres_server.rpartition("/")[0] + f"/{name}"
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def object_store(stack_state: Path) -> Iterator[ObjectStoreAddress]:
+    """An S3 store."""
+    with Stack(["objects"], stack_state / "objects") as stack:
+        yield stack.part(ObjectsPart).store
