@@ -1,3 +1,4 @@
+# ruff: noqa: N818  an error is named for what happened, the base classes say that it is one
 """One taxonomy of errors. The doors (HTTP, AWS JSON, Kafka) translate; nothing inside knows of them.
 
 - :class:`AppError` and its kinds: what happened in the domain, expected, answered to the caller.

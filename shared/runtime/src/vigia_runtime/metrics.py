@@ -71,6 +71,14 @@ CAMERA_LAST_FRAME = Gauge(
 CAMERA_BLIND_SECONDS = Counter("vigia_camera_blind_seconds_total", "Time without frames from a camera.", ["camera"])
 CAMERA_STATE = Gauge("vigia_camera_state", "1 for the state a camera is in, else 0.", ["camera", "state"])
 
+# Model servers (detection) ----------------------------------------------------------------------------------------
+MODEL_SERVER_REFUSALS = Counter(
+    "vigia_model_server_refusals_total", "Requests that a model server did not answer: busy, away, late, failed.", ["end"]
+)
+MODEL_SERVER_WAITS = Counter(
+    "vigia_model_server_waits_total", "Times an image waited because no model server could be reached."
+)
+
 # Inspections (aggregator) ----------------------------------------------------------------------------------------
 INSPECTIONS_WRITTEN = Counter(
     "vigia_inspections_written_total", "Rows newly written, repeats not counted.", ["line", "camera", "verdict"]
