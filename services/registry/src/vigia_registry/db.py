@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from sqlalchemy import DateTime, MetaData
+from sqlalchemy import DateTime, MetaData, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from vigia_runtime.errors import Transient
+from vigia_runtime.postgres import transient
 
 SCHEMA = "registry"
 
@@ -37,3 +41,19 @@ class Database:
         """A session in a transaction: committed when the block ends, rolled back when it raises."""
         async with self._sessions() as session, session.begin():
             yield session
+
+    async def ping(self) -> None:
+        """Readiness: the database answers."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def passing_faults() -> Iterator[None]:
+    """Turn database errors that pass (restart, deadlock, lost connection) into Transient; others propagate."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not transient(error):
+            raise
+        raise Transient(f"database: {type(error.orig).__name__}") from error

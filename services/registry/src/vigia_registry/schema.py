@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from vigia_runtime.outbox import outbox_table
-
 from vigia_registry.datasets import tables as datasets
 from vigia_registry.db import SCHEMA, metadata
 from vigia_registry.idempotency import tables as idempotency
 from vigia_registry.identity import tables as identity
 from vigia_registry.models import tables as models
 from vigia_registry.projects import tables as projects
+from vigia_runtime.outbox import Outbox, outbox_table
 
 #: Announcements on their way to Kafka.
 outbox = outbox_table(metadata, SCHEMA)
+announcements = Outbox(outbox)
 
-__all__ = ["datasets", "idempotency", "identity", "metadata", "models", "outbox", "projects"]
+__all__ = ["announcements", "datasets", "idempotency", "identity", "metadata", "models", "outbox", "projects"]

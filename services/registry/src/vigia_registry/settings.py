@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
 from vigia_runtime.settings import (
     BucketSettings,
+    Group,
     HttpSettings,
     KafkaSettings,
-    LogSettings,
     ObjectSettings,
     PostgresSettings,
     ServiceSettings,
-    SideSettings,
     TritonSettings,
     service_config,
 )
 
 
-class BootstrapSettings(BaseModel):
+class BootstrapSettings(Group):
     """The first account and its admin key; ``migrate`` creates them where they are missing."""
 
-    account_id: str = Field(default="000000000000", pattern=r"^[0-9]{12}$")
-    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,32}$")
-    access_key_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]{16,128}$")
-    secret_access_key: SecretStr | None = None
+    account_id: str = Field(default="000000000000", pattern=r"^[0-9]{12}$", description="12 digits")
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="its region")
+    access_key_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]{16,128}$", description="its key's id")
+    secret_access_key: SecretStr | None = Field(default=None, description="its key's secret")
 
 
-class LimitSettings(BaseModel):
+class LimitSettings(Group):
     """How much an account may have. What exceeds a limit is refused, never cut off."""
 
     projects: int = Field(default=100, ge=1, description="projects per account and region")
@@ -43,12 +43,12 @@ class Settings(ServiceSettings):
     kafka: KafkaSettings
     postgres: PostgresSettings
     objects: ObjectSettings
-    triton: TritonSettings = TritonSettings()
+    triton: TritonSettings | None = None
     http: HttpSettings = HttpSettings()
-    side: SideSettings = SideSettings()
-    log: LogSettings = LogSettings()
     buckets: BucketSettings = BucketSettings()
     bootstrap: BootstrapSettings = BootstrapSettings()
     limits: LimitSettings = LimitSettings()
-    secret_key: SecretStr = Field(description="seals stored secrets and page tokens; at least 32 characters")
-    internal_token: SecretStr = Field(description="what other services show to read credentials")
+    secret_key: SecretStr = Field(
+        min_length=32, description="seals stored secrets and page tokens; at least 32 characters"
+    )
+    internal_token: SecretStr = Field(min_length=16, description="what other services show to read credentials")

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import typer
-from vigia_runtime import lifecycle
-from vigia_runtime.settings import SettingsError, load
 
 from vigia_registry.settings import Settings
+from vigia_runtime import lifecycle
+from vigia_runtime.settings import SettingsError, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Vigia's registry: what exists and what should run.")
 

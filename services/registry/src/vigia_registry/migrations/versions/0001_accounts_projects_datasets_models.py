@@ -161,10 +161,24 @@ def upgrade() -> None:
         schema=SCHEMA,
     )
     op.create_index("ix_client_tokens_created_at", "client_tokens", ["created_at"], schema=SCHEMA)
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("shard", sa.SmallInteger, nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("key", sa.LargeBinary, nullable=False),
+        sa.Column("value", sa.LargeBinary),
+        sa.Column("headers", postgresql.JSONB, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
+        sa.PrimaryKeyConstraint("id", name="pk_outbox"),
+        schema=SCHEMA,
+    )
+    op.create_index("outbox_shard_id", "outbox", ["shard", "id"], schema=SCHEMA)
 
 
 def downgrade() -> None:
     for table in (
+        "outbox",
         "client_tokens",
         "model_versions",
         "dataset_entries",

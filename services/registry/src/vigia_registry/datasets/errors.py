@@ -1,0 +1,43 @@
+"""What can go wrong with datasets."""
+
+from __future__ import annotations
+
+from vigia_registry.datasets.domain import DatasetKind, DatasetState
+from vigia_registry.errors import Resource, about
+from vigia_runtime.errors import Conflict, InvalidInput, NotFound
+
+
+def _id(project: str, kind: DatasetKind) -> dict[str, str]:
+    return about(Resource.DATASET, f"{project}/{kind.value}")
+
+
+class DatasetNotFound(NotFound):
+    def __init__(self, project: str, kind: DatasetKind) -> None:
+        super().__init__("dataset_not_found", f"Project {project} has no {kind.value} dataset.", _id(project, kind))
+
+
+class DatasetExists(Conflict):
+    def __init__(self, project: str, kind: DatasetKind) -> None:
+        super().__init__(
+            "dataset_exists",
+            f"Project {project} already has a {kind.value} dataset. Delete it before you create it again.",
+            _id(project, kind),
+        )
+
+
+class DatasetBusy(Conflict):
+    """Its state forbids the operation."""
+
+    def __init__(self, project: str, kind: DatasetKind, state: DatasetState) -> None:
+        super().__init__(
+            "dataset_busy",
+            f"The {kind.value} dataset of project {project} is in state {state.value}, which forbids the operation.",
+            _id(project, kind),
+        )
+
+
+class ManifestUnavailable(InvalidInput):
+    """The manifest's bucket or object does not exist, or is larger than allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("manifest_unavailable", message)

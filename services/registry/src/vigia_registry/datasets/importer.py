@@ -1,0 +1,99 @@
+"""The import job: a manifest, or a set of changes, into entries. All of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_contracts.base import ObjectRef
+from vigia_registry.datasets import repository
+from vigia_registry.datasets.domain import LARGEST_MANIFEST, MOST_IMAGES, Dataset, DatasetState
+from vigia_registry.datasets.manifest import Entry, ManifestError, bucket_of, read_entries
+from vigia_registry.db import Database
+from vigia_registry.objects import stream
+from vigia_runtime.errors import AccessDenied
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+
+_BATCH = 500
+_DONE = {
+    DatasetState.CREATE_IN_PROGRESS: (DatasetState.CREATE_COMPLETE, "The dataset was created successfully."),
+    DatasetState.UPDATE_IN_PROGRESS: (DatasetState.UPDATE_COMPLETE, "The dataset was updated successfully."),
+}
+
+
+async def import_entries(database: Database, objects: ObjectStore, dataset_id: UUID) -> None:
+    """Read the dataset's source into its entries and settle its state.
+
+    Safe to repeat: a dataset that waits for nothing is left alone. Transient errors of the store and the database
+    propagate, and leave everything as it was.
+    """
+    async with database.transaction() as session:
+        dataset = await repository.by_id(session, dataset_id)
+    if dataset is None or dataset.state not in _DONE or dataset.source is None:
+        await _finish_rollback(database, dataset_id)
+        return
+    try:
+        async with database.transaction() as session:
+            await _copy(session, objects, dataset, dataset.source)
+            # Locked only now, so that a long import makes nobody wait. The state is still the one read above: only
+            # this job leaves it, and jobs about one dataset run one after the other.
+            await repository.lock_by_id(session, dataset_id)
+            state, message = _DONE[dataset.state]
+            await repository.move(session, dataset, state, message)
+    except ManifestError as error:
+        await fail(database, dataset_id, str(error))
+    if dataset.state is DatasetState.UPDATE_IN_PROGRESS:
+        # Changes wait in a bucket of ours; a manifest is the customer's.
+        await objects.delete(dataset.source.bucket, dataset.source.key)
+
+
+async def fail(database: Database, dataset_id: UUID, message: str) -> None:
+    """Settle the state of a dataset whose import came to nothing; its entries are as they were before."""
+    async with database.transaction() as session:
+        dataset = await repository.lock_by_id(session, dataset_id)
+        if dataset is not None and dataset.state is DatasetState.CREATE_IN_PROGRESS:
+            await repository.move(session, dataset, DatasetState.CREATE_FAILED, message)
+        if dataset is not None and dataset.state is DatasetState.UPDATE_IN_PROGRESS:
+            await repository.move(session, dataset, DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS, message)
+    await _finish_rollback(database, dataset_id)
+
+
+async def _finish_rollback(database: Database, dataset_id: UUID) -> None:
+    """The database has rolled back by itself; the state in between is there for clients that expect it."""
+    async with database.transaction() as session:
+        dataset = await repository.lock_by_id(session, dataset_id)
+        if dataset is not None and dataset.state is DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS:
+            state = DatasetState.UPDATE_FAILED_ROLLBACK_COMPLETE
+            await repository.move(session, dataset, state, dataset.status_message)
+
+
+async def _copy(session: AsyncSession, objects: ObjectStore, dataset: Dataset, source: ObjectRef) -> None:
+    known = await repository.first_source_ref(session, dataset.id)
+    most = MOST_IMAGES[dataset.kind]
+    batch: list[Entry] = []
+    async for entry in read_entries(_chunks(objects, source), most, None if known is None else bucket_of(known)):
+        batch.append(entry)
+        if len(batch) == _BATCH:
+            await repository.put_entries(session, dataset.id, batch)
+            batch.clear()
+    if batch:
+        await repository.put_entries(session, dataset.id, batch)
+    total = (await repository.stats(session, dataset.id)).total
+    if total > most:
+        raise ManifestError(f"The dataset would have {total} images, more than {most}.")
+
+
+async def _chunks(objects: ObjectStore, source: ObjectRef) -> AsyncIterator[bytes]:
+    read = 0
+    try:
+        async for chunk in stream(objects, source):
+            read += len(chunk)
+            if read > LARGEST_MANIFEST:
+                raise ManifestError(f"The manifest is larger than {LARGEST_MANIFEST} bytes.")
+            yield chunk
+    except (BucketNotFound, ObjectNotFound) as error:
+        raise ManifestError(f"The manifest s3://{source.bucket}/{source.key} does not exist.") from error
+    except AccessDenied as error:
+        raise ManifestError(f"The manifest s3://{source.bucket}/{source.key} may not be read.") from error

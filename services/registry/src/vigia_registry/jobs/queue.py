@@ -1,0 +1,49 @@
+"""Deferring jobs. A job is written in the caller's transaction: both happen or neither."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from procrastinate import App, PsycopgConnector
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+#: The job tables have a schema of their own: they belong to procrastinate and not to our Alembic tree.
+JOBS_SCHEMA: Final = "registry_jobs"
+
+IMPORT_ENTRIES: Final = "import-entries"
+DELETE_DATASET: Final = "delete-dataset"
+DELETE_MODEL: Final = "delete-model"
+DELETE_PROJECT: Final = "delete-project"
+
+# Never opened: it only writes the row, on the connection it is given.
+_QUEUE = App(connector=PsycopgConnector())
+
+
+async def entries_import(session: AsyncSession, dataset_id: UUID) -> None:
+    """Read the dataset's source into its entries."""
+    await _defer(session, IMPORT_ENTRIES, "dataset", dataset_id)
+
+
+async def dataset_deletion(session: AsyncSession, dataset_id: UUID) -> None:
+    """Remove a dataset that is marked for it."""
+    await _defer(session, DELETE_DATASET, "dataset", dataset_id)
+
+
+async def model_deletion(session: AsyncSession, model_version_id: UUID) -> None:
+    """Remove a model version that is marked for it."""
+    await _defer(session, DELETE_MODEL, "model", model_version_id)
+
+
+async def project_deletion(session: AsyncSession, project_id: UUID) -> None:
+    """Remove a project that is marked for it."""
+    await _defer(session, DELETE_PROJECT, "project", project_id)
+
+
+async def _defer(session: AsyncSession, task: str, kind: str, subject: UUID) -> None:
+    connection = await (await session.connection()).get_raw_connection()
+    await session.execute(text(f"SET LOCAL search_path TO {JOBS_SCHEMA}"))
+    # Jobs about one thing run one after the other.
+    job = _QUEUE.configure_task(task, lock=f"{kind}:{subject}", connection=connection.driver_connection)
+    await job.defer_async(subject=str(subject))

@@ -1,0 +1,82 @@
+"""What the jobs do. Every job is safe to repeat: a worker that dies leaves it to another one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from uuid import UUID
+
+from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
+from procrastinate.exceptions import JobAborted
+from procrastinate.jobs import Job
+
+from vigia_registry.bootstrap import Deps
+from vigia_registry.datasets.deletion import delete_dataset
+from vigia_registry.datasets.importer import fail, import_entries
+from vigia_registry.jobs.queue import DELETE_DATASET, DELETE_MODEL, DELETE_PROJECT, IMPORT_ENTRIES
+from vigia_registry.models.deletion import StillHostedError, delete_model
+from vigia_registry.projects.deletion import delete_project
+
+#: The key of ``Deps`` in a worker's additional context.
+DEPS: Final = "deps"
+
+#: How often an import is tried: with the waits in between, about a minute of trouble outside.
+_ATTEMPTS: Final = 6
+_LONGEST_WAIT: Final = 60
+
+
+class _Again(BaseRetryStrategy):
+    """When a job that failed is tried again: after 2, 4, 8 … seconds, ``most`` times in all, or without end."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """The wait before the next attempt, None to give up."""
+        if isinstance(exception, StillHostedError):
+            return RetryDecision(retry_in={"seconds": 1})
+        if isinstance(exception, asyncio.CancelledError | JobAborted):
+            return RetryDecision(retry_in={"seconds": 0})  # the worker stops; another one goes on
+        if self._most is not None and job.attempts + 1 >= self._most:
+            return None
+        return RetryDecision(retry_in={"seconds": min(2 ** (job.attempts + 1), _LONGEST_WAIT)})
+
+
+def register(app: App) -> None:
+    """Teach ``app`` every job."""
+    app.task(name=IMPORT_ENTRIES, pass_context=True, retry=_Again(_ATTEMPTS))(_import_entries)
+    app.task(name=DELETE_DATASET, pass_context=True, retry=_Again(None))(_delete_dataset)
+    app.task(name=DELETE_MODEL, pass_context=True, retry=_Again(None))(_delete_model)
+    app.task(name=DELETE_PROJECT, pass_context=True, retry=_Again(None))(_delete_project)
+
+
+def _deps(context: JobContext) -> Deps:
+    deps = context.additional_context[DEPS]
+    if not isinstance(deps, Deps):
+        raise TypeError("the worker was started without its dependencies")
+    return deps
+
+
+async def _import_entries(context: JobContext, subject: str) -> None:
+    deps = _deps(context)
+    try:
+        await import_entries(deps.database, deps.objects, UUID(subject))
+    # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
+    except Exception:
+        if context.job.attempts + 1 >= _ATTEMPTS:
+            await fail(deps.database, UUID(subject), "The import failed for an internal reason. Try again.")
+        raise
+
+
+async def _delete_dataset(context: JobContext, subject: str) -> None:
+    await delete_dataset(_deps(context).database, UUID(subject))
+
+
+async def _delete_model(context: JobContext, subject: str) -> None:
+    deps = _deps(context)
+    await delete_model(deps.database, deps.objects, deps.settings.buckets.artifacts, UUID(subject))
+
+
+async def _delete_project(context: JobContext, subject: str) -> None:
+    deps = _deps(context)
+    await delete_project(deps.database, deps.objects, deps.settings.buckets.datasets, UUID(subject))

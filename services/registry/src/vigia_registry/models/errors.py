@@ -1,0 +1,73 @@
+"""What can go wrong with model versions."""
+
+from __future__ import annotations
+
+from vigia_registry.errors import Resource, about
+from vigia_registry.models.domain import AwsStatus, VersionName
+from vigia_runtime.errors import Conflict, InvalidInput, LimitExceeded, NotFound
+
+
+def _id(project: str, version: VersionName) -> dict[str, str]:
+    return about(Resource.MODEL, f"{project}/{version}")
+
+
+class ModelNotFound(NotFound):
+    def __init__(self, project: str, version: VersionName) -> None:
+        super().__init__("model_not_found", f"Project {project} has no model version {version}.", _id(project, version))
+
+
+class ModelBusy(Conflict):
+    """Its status forbids the operation."""
+
+    def __init__(self, project: str, version: VersionName, status: AwsStatus, operation: str) -> None:
+        super().__init__(
+            "model_busy",
+            f"Model version {version} of project {project} is {status.value}; it cannot be {operation} now.",
+            {**_id(project, version), "status": status.value},
+        )
+
+
+class NotTrainable(InvalidInput):
+    """The datasets do not suffice; every reason is named."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("not_trainable", " ".join(problems), {"problems": problems})
+
+
+class OutputUnavailable(InvalidInput):
+    def __init__(self, bucket: str) -> None:
+        super().__init__("output_unavailable", f"The output bucket {bucket} does not exist.")
+
+
+class UnitsOutOfOrder(InvalidInput):
+    def __init__(self, least: int, most: int) -> None:
+        super().__init__(
+            "units_out_of_order", f"MaxInferenceUnits ({most}) is smaller than MinInferenceUnits ({least})."
+        )
+
+
+class TooManyModels(LimitExceeded):
+    def __init__(self, project: str, limit: int) -> None:
+        super().__init__(
+            "models_per_project",
+            f"Project {project} already has {limit} model versions, the most it may have.",
+            about(Resource.PROJECT, project),
+        )
+
+
+class TooManyTrainings(LimitExceeded):
+    def __init__(self, project: str, limit: int) -> None:
+        super().__init__(
+            "trainings_per_account",
+            f"The account already has {limit} trainings under way, the most it may have.",
+            about(Resource.PROJECT, project),
+        )
+
+
+class TooManyUnits(LimitExceeded):
+    def __init__(self, project: str, version: VersionName, limit: int) -> None:
+        super().__init__(
+            "inference_units_per_model",
+            f"A model version may have at most {limit} inference units.",
+            _id(project, version),
+        )

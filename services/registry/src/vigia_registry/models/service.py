@@ -1,0 +1,276 @@
+"""Model versions: use cases. Every function works in the caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_contracts.base import ObjectRef
+from vigia_contracts.events import Event
+from vigia_contracts.topics import TRAINING_JOBS
+from vigia_contracts.training import TRAINING_REQUESTED, OutputLocation, TrainingRequest
+from vigia_registry.datasets import repository as dataset_rows
+from vigia_registry.datasets import service as datasets
+from vigia_registry.datasets.domain import Dataset, DatasetKind
+from vigia_registry.hosting import service as hosting
+from vigia_registry.hosting.domain import Desired, HostingView
+from vigia_registry.identity.domain import Owner
+from vigia_registry.jobs import queue
+from vigia_registry.models import repository, snapshots
+from vigia_registry.models.domain import (
+    MAY_DELETE,
+    MAY_START,
+    MAY_STOP,
+    AwsStatus,
+    ModelRequest,
+    ModelState,
+    ModelVersion,
+    ModelView,
+    VersionName,
+    aws_status,
+    model_arn,
+)
+from vigia_registry.models.errors import (
+    ModelBusy,
+    ModelNotFound,
+    NotTrainable,
+    OutputUnavailable,
+    TooManyModels,
+    TooManyTrainings,
+    TooManyUnits,
+    UnitsOutOfOrder,
+)
+from vigia_registry.models.trainability import DatasetCounts, problems
+from vigia_registry.pagination import Page, Pages
+from vigia_registry.projects import repository as project_rows
+from vigia_registry.projects import service as projects
+from vigia_registry.projects.domain import Project
+from vigia_registry.schema import announcements
+from vigia_registry.settings import BucketSettings, LimitSettings
+from vigia_runtime.objects import ObjectStore
+
+_TRAINING = "The model is being trained."
+_DELETING = "The model is being deleted."
+
+
+async def create(
+    session: AsyncSession,
+    objects: ObjectStore,
+    buckets: BucketSettings,
+    limits: LimitSettings,
+    owner: Owner,
+    project_name: str,
+    request: ModelRequest,
+) -> ModelVersion:
+    """A new version whose training is requested when the transaction commits.
+
+    The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
+    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, NotTrainable, OutputUnavailable, TooManyModels,
+    TooManyTrainings.
+    """
+    project = await projects.lock_active(session, owner, project_name)
+    train = await datasets.readable(session, project, DatasetKind.TRAIN)
+    test = await datasets.readable(session, project, DatasetKind.TEST)
+    if train is None:
+        raise NotTrainable(["The project has no training dataset."])
+    found = problems(await _counts(session, train), None if test is None else await _counts(session, test))
+    if found:
+        raise NotTrainable(found)
+    if not await objects.bucket_exists(request.output.bucket):
+        raise OutputUnavailable(request.output.bucket)
+    train_ref = await snapshots.write(session, objects, buckets.datasets, project, train.id)
+    test_ref = None if test is None else await snapshots.write(session, objects, buckets.datasets, project, test.id)
+    await _check_limits(session, limits, owner, project)
+    model = _new_version(project, await project_rows.take_version(session, project.id), request, train_ref, test_ref)
+    await repository.add(session, model)
+    await _announce(session, buckets, project, model)
+    return model
+
+
+async def get(session: AsyncSession, owner: Owner, project_name: str, version: VersionName) -> ModelView:
+    """A version as clients see it; ``latest`` is the one with the highest number. ProjectNotFound, ModelNotFound."""
+    project = await projects.get(session, owner, project_name)
+    model = await repository.find(session, project.id, version)
+    if model is None:
+        raise ModelNotFound(project_name, version)
+    return _view(model, await hosting.view(session, model.id))
+
+
+async def page(
+    session: AsyncSession, pages: Pages, owner: Owner, project_name: str, token: str | None, limit: int
+) -> Page[ModelView]:
+    """The project's versions, newest first."""
+    project = await projects.get(session, owner, project_name)
+    scope = ("models", str(project.id))
+    position = pages.read(scope, token)
+    before = None if position is None else int(position[0])
+    rows = await repository.page(session, project.id, before, limit + 1)
+    page = pages.cut(scope, rows, limit, lambda row: [str(row.version)])
+    hosted = await hosting.views(session, [model.id for model in page.items])
+    return Page([_view(model, hosted.get(model.id, HostingView())) for model in page.items], page.next_token)
+
+
+async def start(
+    session: AsyncSession,
+    limits: LimitSettings,
+    owner: Owner,
+    project_name: str,
+    version: VersionName,
+    min_units: int,
+    max_units: int | None,
+) -> AwsStatus:
+    """Ask for a version to be served, by ``min_units`` inference units, growing to ``max_units`` where given.
+
+    ProjectNotFound, ModelNotFound, ModelBusy, UnitsOutOfOrder, TooManyUnits.
+    """
+    if max_units is not None and max_units < min_units:
+        raise UnitsOutOfOrder(min_units, max_units)
+    if max(min_units, max_units or 0) > limits.inference_units:
+        raise TooManyUnits(project_name, version, limits.inference_units)
+    view = await _lock(session, owner, project_name, version)
+    if view.status not in MAY_START:
+        raise ModelBusy(project_name, view.model.version, view.status, "started")
+    await hosting.request_start(session, view.model.id, min_units, max_units)
+    return await _status(session, view.model)
+
+
+async def stop(session: AsyncSession, owner: Owner, project_name: str, version: VersionName) -> AwsStatus:
+    """Ask for a version to be served no more. ProjectNotFound, ModelNotFound, ModelBusy."""
+    view = await _lock(session, owner, project_name, version)
+    if view.status not in MAY_STOP:
+        raise ModelBusy(project_name, view.model.version, view.status, "stopped")
+    await hosting.request_stop(session, view.model.id)
+    return await _status(session, view.model)
+
+
+async def delete(session: AsyncSession, owner: Owner, project_name: str, version: int) -> ModelVersion:
+    """Start to delete a version that is neither trained nor hosted just now.
+
+    ProjectNotFound, ModelNotFound, ModelBusy.
+    """
+    view = await _lock(session, owner, project_name, version)
+    if view.status not in MAY_DELETE:
+        raise ModelBusy(project_name, version, view.status, "deleted")
+    await hosting.request_stop(session, view.model.id)
+    await repository.move(session, view.model, ModelState.DELETING, {"status_message": _DELETING})
+    await queue.model_deletion(session, view.model.id)
+    return view.model
+
+
+def artifact_prefix(project: str, model: ModelVersion) -> str:
+    """Where in the artifact bucket everything of a version lies."""
+    return f"{model.account_id}/{project}/{model.version}"
+
+
+async def _counts(session: AsyncSession, dataset: Dataset) -> DatasetCounts:
+    stats = await dataset_rows.stats(session, dataset.id)
+    labels = await dataset_rows.label_counts(session, dataset.id)
+    return DatasetCounts(
+        normal=stats.normal, anomaly=stats.anomaly, alone={label.name: label.alone for label in labels}
+    )
+
+
+async def _check_limits(session: AsyncSession, limits: LimitSettings, owner: Owner, project: Project) -> None:
+    if await repository.count(session, project.id) >= limits.models:
+        raise TooManyModels(project.name, limits.models)
+    await project_rows.lock_account(session, owner.account_id)
+    if await repository.count_trainings(session, owner) >= limits.trainings:
+        raise TooManyTrainings(project.name, limits.trainings)
+
+
+def _new_version(
+    project: Project, version: int, request: ModelRequest, training_manifest: ObjectRef, test_manifest: ObjectRef | None
+) -> ModelVersion:
+    now = datetime.now(UTC)
+    return ModelVersion(
+        id=uuid4(),
+        arn=model_arn(project.region, project.account_id, project.name, version),
+        project_id=project.id,
+        account_id=project.account_id,
+        region=project.region,
+        version=version,
+        state=ModelState.TRAINING,
+        status_message=_TRAINING,
+        description=request.description,
+        kms_key_id=request.kms_key_id,
+        tags=request.tags,
+        output=request.output,
+        training_manifest=training_manifest,
+        test_manifest=test_manifest,
+        stage=None,
+        progress=None,
+        attempt=None,
+        artifact=None,
+        manifest=None,
+        metrics=None,
+        evaluation_manifest=None,
+        evaluation_result=None,
+        evaluation_ended_at=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+async def _announce(session: AsyncSession, buckets: BucketSettings, project: Project, model: ModelVersion) -> None:
+    request = TrainingRequest(
+        model_arn=model.arn,
+        account_id=model.account_id,
+        region=model.region,
+        project=project.name,
+        model_version=str(model.version),
+        training_manifest=model.training_manifest,
+        test_manifest=model.test_manifest,
+        output=model.output,
+        artifact_prefix=OutputLocation(bucket=buckets.artifacts, prefix=artifact_prefix(project.name, model)),
+        requested_at=model.created_at,
+    )
+    event = Event(
+        type=TRAINING_REQUESTED,
+        source="vigia/registry",
+        id=str(model.id),
+        time=model.created_at,
+        data=request,
+        key=model.arn,
+        subject=model.arn,
+    )
+    await announcements.add(session, TRAINING_JOBS, event)
+
+
+async def _lock(session: AsyncSession, owner: Owner, project_name: str, version: VersionName) -> ModelView:
+    project = await projects.get(session, owner, project_name)
+    model = await repository.lock(session, project.id, version)
+    if model is None:
+        raise ModelNotFound(project_name, version)
+    return _view(model, await hosting.view(session, model.id))
+
+
+async def _status(session: AsyncSession, model: ModelVersion) -> AwsStatus:
+    return _view(model, await hosting.view(session, model.id)).status
+
+
+def _view(model: ModelVersion, hosted: HostingView) -> ModelView:
+    status = aws_status(model.state, hosted.desired, hosted.observed)
+    wanted = hosted.desired is Desired.HOSTED
+    return ModelView(
+        model=model,
+        status=status,
+        status_message=_message(model, status, hosted),
+        min_units=hosted.min_units if wanted else None,
+        max_units=hosted.max_units if wanted else None,
+    )
+
+
+def _message(model: ModelVersion, status: AwsStatus, hosted: HostingView) -> str:
+    match status:
+        case AwsStatus.HOSTED:
+            return "The model is running."
+        case AwsStatus.STARTING_HOSTING:
+            return "The model is starting."
+        case AwsStatus.STOPPING_HOSTING:
+            return "The model is stopping."
+        case AwsStatus.HOSTING_FAILED:
+            return hosted.reason or "The model could not be started."
+        case _:
+            return model.status_message

@@ -1,0 +1,30 @@
+"""Snapshots: the labelled lines of a dataset as one immutable object, named by its content."""
+
+from __future__ import annotations
+
+import hashlib
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_contracts.base import ObjectRef
+from vigia_registry.datasets import repository as datasets
+from vigia_registry.projects.domain import Project, prefix_of
+from vigia_runtime.objects import ObjectStore
+
+
+async def write(
+    session: AsyncSession, objects: ObjectStore, bucket: str, project: Project, dataset_id: UUID
+) -> ObjectRef:
+    """Write the dataset's classified images, in order, and say where they are.
+
+    The same lines give the same key, so repeating it writes nothing new. The caller holds the dataset's lock.
+    """
+    digest = hashlib.sha256()
+    lines = []
+    async for line in datasets.labeled_lines(session, dataset_id):
+        encoded = line.encode() + b"\n"
+        digest.update(encoded)
+        lines.append(encoded)
+    key = f"{prefix_of(project)}snapshots/{digest.hexdigest()}.manifest"
+    return await objects.put(bucket, key, b"".join(lines), content_type="application/jsonlines")

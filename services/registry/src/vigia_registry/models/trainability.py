@@ -1,0 +1,69 @@
+"""Whether datasets suffice to train on: the minima and maxima of the guide, as one pure check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+MOST_LABELS: Final = 100
+_MOST_CLASSIFIED: Final = {"train": 16_000, "test": 4_000}
+_MOST_SEGMENTED: Final = {"train": 8_000, "test": 800}
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCounts:
+    """What a dataset holds: ``alone`` counts anomalous images by label, those that declare exactly that one."""
+
+    normal: int
+    anomaly: int
+    alone: Mapping[str, int]
+
+    @property
+    def labeled(self) -> int:
+        return self.normal + self.anomaly
+
+
+def problems(train: DatasetCounts, test: DatasetCounts | None) -> list[str]:
+    """Why the datasets do not suffice, a sentence each; empty when they do.
+
+    The labels of the training dataset decide the kind of model: with anomaly labels on masks it is segmentation.
+    Without a test dataset, training splits the one there is and needs more.
+    """
+    labels = sorted(train.alone)
+    found: list[str] = []
+    if len(labels) > MOST_LABELS:
+        found.append(f"There are {len(labels)} anomaly labels, more than {MOST_LABELS}.")
+    single = test is None
+    _check(
+        found,
+        "training",
+        train,
+        labels,
+        normal=20 if single else 10,
+        anomaly=10 if single else 0,
+        alone=20 if single else 10,
+    )
+    if test is not None:
+        _check(found, "test", test, labels, normal=10, anomaly=10, alone=10)
+    for name, counts in (("train", train), ("test", test)):
+        most = (_MOST_SEGMENTED if labels else _MOST_CLASSIFIED)[name]
+        if counts is not None and counts.labeled > most:
+            found.append(f"The {name} dataset has {counts.labeled} labeled images, more than {most}.")
+    return found
+
+
+def _check(
+    found: list[str], name: str, counts: DatasetCounts, labels: list[str], *, normal: int, anomaly: int, alone: int
+) -> None:
+    if counts.normal < normal:
+        found.append(f"The {name} dataset has {counts.normal} normal images; at least {normal} are needed.")
+    if not labels and counts.anomaly < anomaly:
+        found.append(f"The {name} dataset has {counts.anomaly} anomalous images; at least {anomaly} are needed.")
+    for label in labels:
+        images = counts.alone.get(label, 0)
+        if images < alone:
+            found.append(
+                f"The {name} dataset has {images} images with only the anomaly label {label}; "
+                f"at least {alone} are needed."
+            )

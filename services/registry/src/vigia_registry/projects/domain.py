@@ -1,0 +1,44 @@
+"""What a project is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class ProjectState(StrEnum):
+    ACTIVE = "ACTIVE"
+    DELETING = "DELETING"
+
+
+#: A project being deleted stays that way until it is gone.
+TRANSITIONS: dict[ProjectState, frozenset[ProjectState]] = {
+    ProjectState.ACTIVE: frozenset({ProjectState.DELETING}),
+    ProjectState.DELETING: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project as it is stored."""
+
+    id: UUID
+    account_id: str
+    region: str
+    name: str
+    arn: str
+    state: ProjectState
+    next_version: int
+    created_at: datetime
+
+
+def project_arn(region: str, account_id: str, name: str) -> str:
+    """The project's ARN in the Lookout for Vision service."""
+    return f"arn:aws:lookoutvision:{region}:{account_id}:project/{name}"
+
+
+def prefix_of(project: Project) -> str:
+    """Where in the dataset bucket everything of a project lies; no two projects share it, not even by name."""
+    return f"{project.account_id}/{project.id}/"

@@ -1,0 +1,122 @@
+"""Projects in the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_registry.identity.domain import Owner
+from vigia_registry.identity.tables import accounts
+from vigia_registry.projects.domain import TRANSITIONS, Project, ProjectState
+from vigia_registry.projects.tables import projects
+from vigia_registry.states import step
+
+_COLUMNS = (
+    projects.c.id,
+    projects.c.account_id,
+    projects.c.region,
+    projects.c.name,
+    projects.c.arn,
+    projects.c.state,
+    projects.c.next_version,
+    projects.c.created_at,
+)
+
+
+def _project(row: Row[Any]) -> Project:
+    return Project(**{**row._mapping, "state": ProjectState(row.state)})
+
+
+def _named(owner: Owner, name: str) -> Select[Any]:
+    return select(*_COLUMNS).where(
+        projects.c.account_id == owner.account_id, projects.c.region == owner.region, projects.c.name == name
+    )
+
+
+async def lock_account(session: AsyncSession, account_id: str) -> None:
+    """Wait until nobody else counts what this account has."""
+    await session.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(key_share=True))
+
+
+async def add(session: AsyncSession, project: Project) -> bool:
+    """Store a new project; False when the name is taken."""
+    values = {
+        "id": project.id,
+        "account_id": project.account_id,
+        "region": project.region,
+        "name": project.name,
+        "arn": project.arn,
+        "state": project.state.value,
+        "created_at": project.created_at,
+    }
+    added = await session.execute(insert(projects).values(values).on_conflict_do_nothing().returning(projects.c.id))
+    return added.one_or_none() is not None
+
+
+async def by_name(session: AsyncSession, owner: Owner, name: str) -> Project | None:
+    """The project of that name, or None."""
+    row = (await session.execute(_named(owner, name))).one_or_none()
+    return None if row is None else _project(row)
+
+
+async def lock_by_name(session: AsyncSession, owner: Owner, name: str) -> Project | None:
+    """As ``by_name``; nobody else changes the project until the transaction ends."""
+    row = (await session.execute(_named(owner, name).with_for_update(key_share=True))).one_or_none()
+    return None if row is None else _project(row)
+
+
+async def lock_by_id(session: AsyncSession, project_id: UUID) -> Project | None:
+    """The project of that id, locked, or None."""
+    row = (
+        await session.execute(select(*_COLUMNS).where(projects.c.id == project_id).with_for_update(key_share=True))
+    ).one_or_none()
+    return None if row is None else _project(row)
+
+
+async def count(session: AsyncSession, owner: Owner) -> int:
+    """How many projects the account has in the region."""
+    found = await session.execute(
+        select(func.count())
+        .select_from(projects)
+        .where(projects.c.account_id == owner.account_id, projects.c.region == owner.region)
+    )
+    return found.scalar_one()
+
+
+async def page(session: AsyncSession, owner: Owner, after: tuple[datetime, UUID] | None, limit: int) -> list[Project]:
+    """Up to ``limit`` projects, oldest first, behind the position ``after``; those being deleted are still there."""
+    query = select(*_COLUMNS).where(
+        projects.c.account_id == owner.account_id,
+        projects.c.region == owner.region,
+    )
+    if after is not None:
+        query = query.where(tuple_(projects.c.created_at, projects.c.id) > after)
+    rows = await session.execute(query.order_by(projects.c.created_at, projects.c.id).limit(limit))
+    return [_project(row) for row in rows]
+
+
+async def take_version(session: AsyncSession, project_id: UUID) -> int:
+    """The next model version's number; no other call ever gets the same one."""
+    taken = await session.execute(
+        update(projects)
+        .where(projects.c.id == project_id)
+        .values(next_version=projects.c.next_version + 1)
+        .returning(projects.c.next_version - 1)
+    )
+    return taken.scalar_one()
+
+
+async def move(session: AsyncSession, project: Project, target: ProjectState) -> None:
+    """Store the project's new state; ForbiddenTransitionError."""
+    state = step(TRANSITIONS, project.state, target)
+    await session.execute(update(projects).where(projects.c.id == project.id).values(state=state.value))
+
+
+async def remove(session: AsyncSession, project_id: UUID) -> None:
+    """Forget the project."""
+    await session.execute(delete(projects).where(projects.c.id == project_id))
