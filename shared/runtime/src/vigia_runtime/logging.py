@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 import structlog
 
@@ -78,4 +78,4 @@ def configure(service: str, settings: LogSettings, stream: TextIO | None = None)
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of a module: ``log = get_logger(__name__)``; ``log.info("what", key=value)``."""
-    return cast(structlog.stdlib.BoundLogger, structlog.stdlib.get_logger(name))
+    return structlog.stdlib.get_logger(name)

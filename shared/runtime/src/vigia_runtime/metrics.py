@@ -73,7 +73,9 @@ CAMERA_STATE = Gauge("vigia_camera_state", "1 for the state a camera is in, else
 
 # Model servers (detection) ----------------------------------------------------------------------------------------
 MODEL_SERVER_REFUSALS = Counter(
-    "vigia_model_server_refusals_total", "Requests that a model server did not answer: busy, away, late, failed.", ["end"]
+    "vigia_model_server_refusals_total",
+    "Requests that a model server did not answer: busy, away, late, failed.",
+    ["end"],
 )
 MODEL_SERVER_WAITS = Counter(
     "vigia_model_server_waits_total", "Times an image waited because no model server could be reached."

@@ -141,6 +141,7 @@ class ObjectStore:
         store = self._stores.get(bucket)
         if store is None:
             settings = self._settings
+            client: Any = {**_CLIENT, "allow_http": (settings.endpoint or "").startswith("http://")}
             options: dict[str, Any] = {}
             if settings.endpoint is not None:
                 options["endpoint"] = settings.endpoint
@@ -150,7 +151,7 @@ class ObjectStore:
                 region=settings.region,
                 access_key_id=settings.access_key_id,
                 secret_access_key=settings.secret_access_key.get_secret_value(),
-                client_options={**_CLIENT, "allow_http": (settings.endpoint or "").startswith("http://")},
+                client_options=client,
                 retry_config=_RETRY,
                 **options,
             )

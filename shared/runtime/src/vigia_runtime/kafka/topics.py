@@ -75,7 +75,7 @@ async def _ensure(admin: AIOKafkaAdminClient, wanted: dict[str, Topic], replicat
 async def _visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """A created topic may take a moment to be known to the broker that clients ask."""
     async with asyncio.timeout(30):
-        while not set(names) <= set(await admin.list_topics()):
+        while not set(names) <= set(await admin.list_topics()):  # noqa: ASYNC110  the condition is the broker's
             await asyncio.sleep(0.05)
 
 
