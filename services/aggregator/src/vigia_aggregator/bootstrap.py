@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -121,27 +122,30 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
     )
 
 
+#: The stages of the contract: a label value never comes from a message. Children are looked up once: four of these
+#: are observed for every inspection.
+_STAGES = {
+    stage: metrics.INSPECTION_STAGE_SECONDS.labels(stage)
+    for stage in ("queue", "fetch", "decode", "infer", "interpret", "evidence", "total", "store", "capture_to_row")
+}
+
+
 def _observe(outcome: Outcome[Inspection, set[UUID]]) -> None:
     """Stage times and counts of what was new; a record that came again is not observed again."""
     new = set().union(*outcome.results)
     now = datetime.now(UTC)
-    seen: set[UUID] = set()
-    for inspection in outcome.stored:
-        if inspection.inspection_id not in new or inspection.inspection_id in seen:
+    written: Counter[tuple[str, str, str]] = Counter()
+    for inspection in {inspection.inspection_id: inspection for inspection in outcome.stored}.values():
+        if inspection.inspection_id not in new:
             continue
-        seen.add(inspection.inspection_id)
-        metrics.INSPECTIONS_WRITTEN.labels(
-            inspection.line_id or "", inspection.camera_id or "", inspection.verdict.value
-        ).inc()
+        written[(inspection.line_id or "", inspection.camera_id or "", inspection.verdict.value)] += 1
         for stage, seconds in inspection.timings.items():
             if stage in _STAGES:
-                metrics.INSPECTION_STAGE_SECONDS.labels(stage).observe(seconds)
-        metrics.INSPECTION_STAGE_SECONDS.labels("store").observe(_seconds(inspection.decided_at, now))
-        metrics.INSPECTION_STAGE_SECONDS.labels("capture_to_row").observe(_seconds(inspection.captured_at, now))
-
-
-#: The stages of the contract: a label value never comes from a message.
-_STAGES = frozenset({"queue", "fetch", "decode", "infer", "interpret", "evidence", "total"})
+                _STAGES[stage].observe(seconds)
+        _STAGES["store"].observe(_seconds(inspection.decided_at, now))
+        _STAGES["capture_to_row"].observe(_seconds(inspection.captured_at, now))
+    for labels, count in written.items():
+        metrics.INSPECTIONS_WRITTEN.labels(*labels).inc(count)
 
 
 def _seconds(since: datetime, now: datetime) -> float:

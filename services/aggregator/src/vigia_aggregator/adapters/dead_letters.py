@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from aiokafka import ConsumerRecord
+
+from vigia_aggregator.domain.records import Refused
 from vigia_contracts.topics import Topic
 from vigia_runtime.kafka.dead import Failure, bury
 from vigia_runtime.kafka.producer import Producer
-
-from vigia_aggregator.domain.records import Refused
 
 
 class DeadTopic:

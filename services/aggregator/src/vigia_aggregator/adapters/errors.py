@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
-from vigia_runtime.postgres import transient
 
 from vigia_runtime.errors import Transient
+from vigia_runtime.postgres import transient
 
 
 def passes(error: BaseException) -> bool:

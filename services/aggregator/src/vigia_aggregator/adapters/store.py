@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from vigia_runtime.postgres import copy_rows
 
 from vigia_aggregator.adapters.partitions import Partitions
 from vigia_aggregator.adapters.tables import CHANNEL, DIMENSIONS, SCHEMA, inspections
 from vigia_aggregator.domain.buckets import LATENCY_BOUNDS
 from vigia_contracts.inspections import Inspection
+from vigia_runtime.postgres import copy_rows
 
 #: What the writer gives; the database itself adds when and in which order a row was stored.
-_COLUMNS: Final = tuple(c.name for c in inspections.columns if c.name not in ("stored_at", "stored_seq"))
+_DOCUMENTS: Final = ("labels", "evidence", "timings")
+_COLUMNS: Final = (
+    *(c.name for c in inspections.columns if c.name not in ("stored_at", "stored_seq", *_DOCUMENTS)),
+    *_DOCUMENTS,
+)
 _INCOMING: Final = "inspection_incoming"
 
 #: Held by every writer from taking sequence numbers until its commit is visible. It makes stored_seq the order of
@@ -113,16 +118,14 @@ async def _write(connection: AsyncConnection, batch: Sequence[Inspection]) -> se
 
 
 def _row(inspection: Inspection) -> tuple[Any, ...]:
-    values = {
-        **{name: getattr(inspection, name) for name in _PLAIN},
-        "origin": inspection.origin.value,
-        "verdict": inspection.verdict.value,
-        "cause": inspection.cause.value if inspection.cause is not None else None,
-        "labels": Jsonb([label.model_dump(mode="json") for label in inspection.labels]),
-        "evidence": Jsonb(inspection.evidence.model_dump(mode="json", exclude_none=True)),
-        "timings": Jsonb(inspection.timings),
-    }
-    return tuple(values[name] for name in _COLUMNS)
+    # One call for all plain columns: this runs for every inspection, and attribute by attribute took twice as long.
+    return (
+        *_plain(inspection),
+        _json([label.model_dump() for label in inspection.labels]) if inspection.labels else "[]",
+        inspection.evidence.model_dump_json(exclude_none=True),
+        _json(inspection.timings),
+    )
 
 
-_PLAIN: Final = tuple(n for n in _COLUMNS if n not in ("origin", "verdict", "cause", "labels", "evidence", "timings"))
+_plain: Final = attrgetter(*_COLUMNS[: -len(_DOCUMENTS)])
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,8 @@ class Reader:
 
 class _App(faust.App):
     """No tables and no views, so nothing is written to disk: no data folder is made."""
+
+    logger = logging.getLogger("faust.app")
 
     async def on_first_start(self) -> None:
         return

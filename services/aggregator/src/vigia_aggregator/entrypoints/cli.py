@@ -39,9 +39,8 @@ def migrate(
     revision: Annotated[str, typer.Argument(help="revision to migrate up to")] = "head",
 ) -> None:
     """Bring schema ``inspection`` up to date."""
-    from vigia_runtime.postgres import create_engine
-
     from vigia_aggregator.adapters.migrate import upgrade
+    from vigia_runtime.postgres import create_engine
 
     settings = _load(MigrateSettings)
     configure("aggregator", settings.log)

@@ -13,13 +13,13 @@ from fastapi.security import HTTPBasic
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from vigia_runtime.objects import ObjectStore
-from vigia_runtime.signin import Authenticator
 
 from vigia_aggregator.adapters.errors import passes
 from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.settings import QuerySettings
 from vigia_runtime.errors import InvalidInput, Unavailable
+from vigia_runtime.objects import ObjectStore
+from vigia_runtime.signin import Authenticator
 
 #: In the OpenAPI document only: the Authenticator itself reads the header, and accepts SigV4 as well.
 _BASIC = HTTPBasic(auto_error=False, description="Access key id and secret. SigV4 for service `vigia` is accepted too.")

@@ -8,17 +8,17 @@ from contextlib import AsyncExitStack
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from vigia_runtime.http import create_app, serve
-from vigia_runtime.objects import ObjectStore
-from vigia_runtime.postgres import create_engine
-from vigia_runtime.signin import Authenticator, RegistryCredentials
 
 from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.adapters.tables import SCHEMA
 from vigia_aggregator.entrypoints import inspections, trends
 from vigia_aggregator.entrypoints.context import Context
 from vigia_aggregator.settings import ServeSettings
+from vigia_runtime.http import create_app, serve
 from vigia_runtime.lifecycle import Lifecycle
+from vigia_runtime.objects import ObjectStore
+from vigia_runtime.postgres import create_engine
+from vigia_runtime.signin import Authenticator, RegistryCredentials
 
 
 def make_app(context: Context) -> FastAPI:

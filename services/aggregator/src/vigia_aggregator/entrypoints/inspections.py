@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from vigia_runtime.objects import BucketNotFound, ObjectNotFound
 
 from vigia_aggregator.adapters import history
 from vigia_aggregator.domain.cursors import FollowCursor, PageCursor
@@ -18,6 +17,7 @@ from vigia_aggregator.entrypoints.context import SIGNED_IN, Account, Context, Ct
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.inspections import Origin, Verdict
 from vigia_runtime.errors import InvalidInput, LimitExceeded, NotFound
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound
 
 router = APIRouter(prefix="/api/v1/inspections", tags=["inspections"], dependencies=[SIGNED_IN])
 

@@ -13,7 +13,6 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from vigia_runtime.postgres import create_engine
 
 from vigia_aggregator.adapters.exposition import Exposition, RollupCollector
 from vigia_aggregator.adapters.partitions import Partitions
@@ -31,6 +30,7 @@ from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.logging import get_logger
+from vigia_runtime.postgres import create_engine
 
 log = get_logger(__name__)
 
@@ -63,7 +63,7 @@ async def work(lifecycle: Lifecycle, settings: WorkerSettings) -> None:
         readers = make_readers(engine, producer, settings)
         stream = Stream(settings.kafka, readers.all, on_failure)
         lifecycle.health.probe("postgres", lambda: _select(engine))
-        lifecycle.health.probe("group", lambda: _joined(stream))
+        lifecycle.health.probe("group", lambda: _joined(stream), every_seconds=1)
         lifecycle.spawn("exposition", Exposition(engine, collector).run(lifecycle.stopping))
         lifecycle.spawn("upkeep", _keep_up(engine, readers.partitions, settings.retention, lifecycle.stopping))
         await stream.start()
