@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import psycopg
 import pytest
 from aiokafka import AIOKafkaProducer
+from onnx import TensorProto, helper
+from tritonclient.grpc import InferenceServerClient, InferInput
 
 from vigia_stack.parts.objects import ObjectStoreAddress
+from vigia_stack.parts.triton import TritonAddress
 
 
 async def test_kafka_fixture_is_a_broker(kafka: str) -> None:
@@ -32,3 +38,31 @@ def test_object_store_keeps_versions(object_store: ObjectStoreAddress) -> None:
     first = client.put_object(Bucket="versions", Key="a/b", Body=b"1")["VersionId"]
     client.put_object(Bucket="versions", Key="a/b", Body=b"2")
     assert client.get_object(Bucket="versions", Key="a/b", VersionId=first)["Body"].read() == b"1"
+
+
+def test_triton_serves_an_onnx_model_given_with_the_load_request(triton: TritonAddress) -> None:
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 4])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n", 4])
+    cast = helper.make_node("Cast", ["image"], ["score"], to=TensorProto.FLOAT)
+    graph = helper.make_graph([cast], "g", [image], [score])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    config = {
+        "name": "cast",
+        "backend": "onnxruntime",
+        "max_batch_size": 8,
+        "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": [4]}],
+        "output": [{"name": "score", "data_type": "TYPE_FP32", "dims": [4]}],
+        "instance_group": [{"count": 1, "kind": "KIND_AUTO"}],
+        "dynamic_batching": {},
+    }
+    with InferenceServerClient(triton.grpc) as client:
+        client.load_model("cast", config=json.dumps(config), files={"file:1/model.onnx": model.SerializeToString()})
+        try:
+            tensor = InferInput("image", [2, 4], "UINT8")
+            pixels = np.arange(8, dtype=np.uint8).reshape(2, 4)
+            tensor.set_data_from_numpy(pixels)
+            answer = client.infer("cast", [tensor]).as_numpy("score")
+            assert answer.dtype == np.float32
+            assert (answer == pixels).all()
+        finally:
+            client.unload_model("cast")

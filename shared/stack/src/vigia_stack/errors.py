@@ -9,12 +9,8 @@ class StackError(Exception):
     """A part, a step or a supply failed; the message says what and where to look."""
 
 
-class NotReady(Exception):
+class NotReady(Exception):  # noqa: N818 - a state that passes, not a failure
     """A part does not answer yet."""
-
-
-class SupplyMissing(StackError):
-    """A program that a part is made of is neither installed nor in the cache."""
 
 
 def tail(log: Path, lines: int = 25) -> str:

@@ -118,7 +118,7 @@ class Keeper:
                 self._ready[job.name].set()
             else:
                 self._keep(job)
-        except Exception as error:  # a thread's end is a process boundary: nothing above could report it
+        except Exception as error:  # noqa: BLE001 - a thread's end is a process boundary: nothing above could report it
             self._set(job.name, state="failed", message=str(error) or repr(error))
 
     def _keep(self, part: Part) -> None:

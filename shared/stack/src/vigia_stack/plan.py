@@ -9,12 +9,14 @@ from vigia_stack.parts.base import Part, Step
 from vigia_stack.parts.kafka import KafkaPart
 from vigia_stack.parts.objects import ObjectsPart
 from vigia_stack.parts.postgres import PostgresPart
+from vigia_stack.parts.triton import TritonPart
 from vigia_stack.site import Site
 
 THIRD_PARTY: dict[str, Callable[[Site], Part]] = {
     "kafka": KafkaPart,
     "postgres": PostgresPart,
     "objects": ObjectsPart,
+    "triton": TritonPart,
 }
 
 

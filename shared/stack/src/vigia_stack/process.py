@@ -6,6 +6,7 @@ start time differs is never signalled.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -53,11 +54,11 @@ def _stat(pid: int) -> list[str] | None:
 
 def _group(leader: int) -> list[Identity]:
     members = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            fields = _stat(int(entry))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
             if fields is not None and int(fields[_PROCESS_GROUP]) == leader:
-                members.append(Identity(int(entry), int(fields[_START_TIME])))
+                members.append(Identity(int(entry.name), int(fields[_START_TIME])))
     return members
 
 
@@ -71,10 +72,8 @@ def _end_orphans(leader: int) -> None:
 
 
 def _quietly_kill(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it may end between the look and the signal
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it ended between the look and the signal
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Site:
         return folder / name
 
     def secret_file(self, name: str, make: str | None = None) -> Path:
-        """File with a secret, written at the first call (`make`, or 40 random characters), readable by the owner only."""
+        """File with a secret, written at the first call (`make`, or 40 random digits), for the owner only."""
         folder = self.state / "secrets"
         folder.mkdir(mode=0o700, exist_ok=True)
         file = folder / name

@@ -21,6 +21,7 @@ from psycopg import sql
 from vigia_stack.parts.kafka import KafkaPart
 from vigia_stack.parts.objects import ObjectsPart, ObjectStoreAddress
 from vigia_stack.parts.postgres import PostgresPart
+from vigia_stack.parts.triton import TritonAddress, TritonPart
 from vigia_stack.process import Identity, adopt, identity
 from vigia_stack.stack import Stack
 
@@ -88,3 +89,10 @@ def object_store(stack_state: Path) -> Iterator[ObjectStoreAddress]:
     """An S3 store."""
     with Stack(["objects"], stack_state / "objects") as stack:
         yield stack.part(ObjectsPart).store
+
+
+@pytest.fixture(scope="session")
+def triton(stack_state: Path) -> Iterator[TritonAddress]:
+    """A Triton without models; load your own under names of your own."""
+    with Stack(["triton"], stack_state / "triton") as stack:
+        yield stack.part(TritonPart).addresses

@@ -27,7 +27,7 @@ class Part(ABC):
     def port(self, name: str) -> int:
         return self.site.ports.get(name)
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - some parts have nothing to prepare
         """Make data and configuration; called before every start, so it must not harm what is there."""
 
     @abstractmethod
