@@ -1,8 +1,8 @@
 """Photographs to H.264 access units, each one a picture of its own.
 
-A decoder gives out a picture when it knows that the access unit is complete, and H.264 says so only with the start of the
-next one: at one part a second that would be a second of delay. So each unit ends with an end-of-sequence NAL unit, after
-which a decoder has nothing to wait for, and every picture is an IDR picture that needs no other.
+A reader gives out a picture when it knows that the access unit is complete, and H.264 says so only with the start of
+the next one: at one part a second that is a second of delay. So the delimiter that begins an access unit is sent right
+after the picture before it, and every picture is an IDR picture that needs no other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from PIL import Image
 
 _IDR, _SPS, _PPS = 5, 7, 8
 _AUD = b"\x09\x10"
-_END_OF_SEQUENCE = b"\x0a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def encode(photographs: Sequence[bytes], crf: int = 18) -> Clip:
         nals = _split(b"".join(bytes(packet) for packet in packets))
         sps = next(nal for nal in nals if nal[0] & 31 == _SPS)
         pps = next(nal for nal in nals if nal[0] & 31 == _PPS)
-        units.append((_AUD, sps, pps, *(nal for nal in nals if nal[0] & 31 == _IDR), _END_OF_SEQUENCE))
+        units.append((sps, pps, *(nal for nal in nals if nal[0] & 31 == _IDR), _AUD))
     return Clip(sps, pps, tuple(units), width, height)
 
 
