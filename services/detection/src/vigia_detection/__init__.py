@@ -1,0 +1,1 @@
+"""Detection: a frame or a request in, an inspection out."""

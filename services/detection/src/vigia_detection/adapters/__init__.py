@@ -1,0 +1,1 @@
+"""The ports' makers: Triton, Kafka, the object store, decoding threads."""

@@ -1,0 +1,40 @@
+"""Does a version that is not hosted exist? Registry knows, and tells the caller itself, by DescribeModel."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from vigia_runtime.settings import RegistrySettings
+from vigia_runtime.signin import Credential
+
+_SERVICE = "lookoutvision"
+_NOT_FOUND = 404
+
+
+class RegistryCatalogue:
+    """Asks in the caller's name, so that nobody learns of a model that they may not see."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._url = settings.url.rstrip("/")
+        self._client = httpx.AsyncClient(timeout=3.0, trust_env=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def lacks(self, credential: Credential, region: str, project: str, version: str) -> bool:
+        """Whether there certainly is no such version; False also when registry does not say."""
+        url = f"{self._url}/2020-11-20/projects/{quote(project)}/models/{quote(version)}"
+        request = AWSRequest(method="GET", url=url)
+        keys = Credentials(credential.access_key_id, credential.secret_access_key, credential.session_token)
+        SigV4Auth(keys, _SERVICE, region).add_auth(request)
+        try:
+            answer = await self._client.get(url, headers=dict(request.headers.items()))
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == _NOT_FOUND

@@ -1,0 +1,38 @@
+"""Images in the object store: frames too large for Kafka, and the evidence."""
+
+from __future__ import annotations
+
+from vigia_contracts.base import ObjectRef
+from vigia_detection.app.errors import ImageGone, ImageTooLarge
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+
+
+class StoredFrames:
+    """Frames by reference, as their publishers stored them."""
+
+    def __init__(self, store: ObjectStore, max_bytes: int) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+
+    async def fetch(self, reference: ObjectRef) -> bytes:
+        """The image's bytes; ImageGone, ImageTooLarge; Transient when the store does not answer."""
+        try:
+            # What the reference says about the size is its publisher's word.
+            size = (await self._store.head(reference.bucket, reference.key)).size
+            if size > self._max_bytes:
+                raise ImageTooLarge(f"{size} bytes; at most {self._max_bytes} are read")
+            return await self._store.get(reference.bucket, reference.key, reference.version_id)
+        except (ObjectNotFound, BucketNotFound) as error:
+            raise ImageGone(f"{reference.bucket}/{reference.key} is not there") from error
+
+
+class StoredEvidence:
+    """Evidence in its bucket. Keys hold the inspection's id: storing again replaces the same with the same."""
+
+    def __init__(self, store: ObjectStore, bucket: str) -> None:
+        self._store = store
+        self._bucket = bucket
+
+    async def put(self, key: str, data: bytes, content_type: str) -> ObjectRef:
+        """Store for good; Transient when the store does not answer."""
+        return await self._store.put(self._bucket, key, data, content_type)

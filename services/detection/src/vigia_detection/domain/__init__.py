@@ -1,0 +1,1 @@
+"""Decisions about frames: plain functions and types, no I/O."""

@@ -1,0 +1,1 @@
+"""The two doors: frames from Kafka, requests over HTTP."""

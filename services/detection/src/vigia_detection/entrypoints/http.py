@@ -1,0 +1,187 @@
+"""DetectAnomalies over HTTP, for code written for Amazon Lookout for Vision."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from vigia_contracts.inspections import InvalidCause
+from vigia_detection import bootstrap
+from vigia_detection.adapters.catalogue import RegistryCatalogue
+from vigia_detection.app import detect
+from vigia_detection.app.errors import NotHosted, NotJudged
+from vigia_detection.domain.evidence import JPEG, PNG, media_type
+from vigia_detection.entrypoints import aws
+from vigia_detection.settings import Settings
+from vigia_runtime.errors import AppError, Transient, Unavailable
+from vigia_runtime.http import create_app, request_id, serve
+from vigia_runtime.lifecycle import Lifecycle
+from vigia_runtime.logging import get_logger
+from vigia_runtime.signin import Authenticator, Credential, RegistryCredentials, allows, region_of
+from vigia_runtime.sigv4 import SignatureError
+from vigia_vision.decode import DEFAULT_LIMITS
+
+log = get_logger(__name__)
+
+_SERVICE: Final = "lookoutvision"
+_ACTION: Final = "lookoutvision:DetectAnomalies"
+_PATH: Final = "/2020-11-20/projects/{project}/models/{version}/detect"
+_PROJECT: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254}")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,9}|latest")
+#: A region for the ARNs in messages, where the sign-in (HTTP Basic) names none.
+_NO_REGION: Final = "us-east-1"
+
+_CALLERS_FAULT: Final = frozenset({InvalidCause.UNDECODABLE, InvalidCause.TOO_LARGE, InvalidCause.WRONG_SIZE})
+
+
+class Door:
+    """One request at a time through sign-in, checks and use case; at most ``concurrency`` of them inside."""
+
+    def __init__(
+        self,
+        detector: detect.DetectAnomalies,
+        authenticator: Authenticator,
+        catalogue: RegistryCatalogue,
+        concurrency: int,
+    ) -> None:
+        self._detector = detector
+        self._authenticator = authenticator
+        self._catalogue = catalogue
+        self._free = concurrency
+
+    async def detect(self, request: Request, project: str, version: str) -> Response:
+        """DetectAnomalies: the answer, or AwsError."""
+        image = await _image(request)
+        credential = await self._caller(request, image, project, version)
+        _check(request, project, version, image)
+        if self._free <= 0:
+            raise aws.throttled("Too many images are being judged. Try again in a moment.")
+        self._free -= 1
+        try:
+            reply = await self._detector(
+                detect.Request(
+                    request_id=request_id(request),
+                    account_id=credential.account_id,
+                    region=region_of(request, "") or None,
+                    project=project,
+                    version=version,
+                    image=image,
+                )
+            )
+        except NotHosted:
+            raise await self._not_hosted(request, credential, project, version) from None
+        except NotJudged as error:
+            raise _not_judged(error) from error
+        finally:
+            self._free += 1
+        return JSONResponse(aws.result(reply.answer, reply.mask), headers={"x-amzn-requestid": request_id(request)})
+
+    async def _caller(self, request: Request, image: bytes, project: str, version: str) -> Credential:
+        credential = await self._authenticator.authenticate(request, image, _SERVICE)
+        if not allows(credential, _ACTION):
+            region = region_of(request, _NO_REGION)
+            resource = f"arn:aws:lookoutvision:{region}:{credential.account_id}:model/{project}/{version}"
+            raise aws.denied(credential.principal_arn, _ACTION, resource)
+        return credential
+
+    async def _not_hosted(self, request: Request, credential: Credential, project: str, version: str) -> aws.AwsError:
+        name = f"{project}/{version}"
+        if await self._catalogue.lacks(credential, region_of(request, _NO_REGION), project, version):
+            return aws.not_found(f"Project {project} has no model version {version}.", name)
+        return aws.conflict(f"Model version {version} of project {project} is not hosted. Start the model first.", name)
+
+
+async def _image(request: Request) -> bytes:
+    """The body. One that is too large is read to its end and dropped: a client that still writes hears no answer."""
+    limit = DEFAULT_LIMITS.max_bytes
+    body = bytearray()
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            body += chunk
+    if size > limit:
+        raise aws.validation(f"The image has {size} bytes. The maximum is {limit} bytes.")
+    return bytes(body)
+
+
+def _check(request: Request, project: str, version: str, image: bytes) -> None:
+    if not _PROJECT.fullmatch(project):
+        raise aws.validation("projectName must be 1 to 255 letters, digits, hyphens or underscores.")
+    if not _VERSION.fullmatch(version):
+        raise aws.validation("modelVersion must be a version number or 'latest'.")
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in (JPEG, PNG):
+        raise aws.validation(f"ContentType must be {JPEG} or {PNG}.")
+    if not image:
+        raise aws.validation("The request has no image.")
+    found = media_type(image)
+    if found in (JPEG, PNG) and found != content_type:
+        raise aws.validation(f"The image is {found} and not {content_type} as ContentType says.")
+
+
+def _not_judged(error: NotJudged) -> aws.AwsError:
+    if error.cause in _CALLERS_FAULT:
+        return aws.validation(f"The image cannot be judged: {error.detail}.")
+    if error.cause is InvalidCause.OVERLOADED:
+        return aws.throttled("The model receives more images than its inference units can judge.")
+    return aws.internal("The image could not be judged. Try again.")
+
+
+def create(door: Door, version: str) -> FastAPI:
+    """The app; every answer, errors of the framework included, has the protocol's shape."""
+    app = create_app("detection", version, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_api_route(_PATH, door.detect, methods=["POST"])
+
+    async def on_aws_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, aws.AwsError)
+        return error.response(request_id(request))
+
+    async def on_app_error(request: Request, error: Exception) -> Response:
+        if isinstance(error, SignatureError):
+            return aws.AwsError(error.status, error.code, error.message).response(request_id(request))
+        if isinstance(error, Unavailable | Transient):
+            log.warning("a dependency does not answer", detail=str(error))
+            return aws.internal("The service cannot answer now. Try again.").response(request_id(request))
+        assert isinstance(error, AppError)
+        return aws.validation(error.message).response(request_id(request))
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        name = "UnknownOperationException" if error.status_code in (404, 405) else "ValidationException"
+        status = 400 if error.status_code == 413 else error.status_code
+        return aws.AwsError(status, name, str(error.detail)).response(request_id(request))
+
+    async def on_bug(request: Request, error: Exception) -> Response:
+        log.error("request failed", exc_info=error)
+        return aws.internal("The service failed.").response(request_id(request))
+
+    app.add_exception_handler(aws.AwsError, on_aws_error)
+    app.add_exception_handler(AppError, on_app_error)
+    app.add_exception_handler(Transient, on_app_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(Exception, on_bug)
+    return app
+
+
+async def serve_requests(settings: Settings, lifecycle: Lifecycle) -> None:
+    """Answer requests until the process is told to stop. ``settings.registry`` must be given."""
+    assert settings.registry is not None
+    credentials = RegistryCredentials(settings.registry)
+    catalogue = RegistryCatalogue(settings.registry)
+    try:
+        async with bootstrap.parts(settings, lifecycle) as shared:
+            door = Door(
+                bootstrap.detector(settings, shared),
+                Authenticator(credentials),
+                catalogue,
+                settings.deciding.concurrency,
+            )
+            await serve(create(door, "2020-11-20"), settings.http, lifecycle)
+    finally:
+        await credentials.close()
+        await catalogue.close()

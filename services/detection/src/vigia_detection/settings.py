@@ -1,0 +1,57 @@
+"""What detection is told by its environment: ``VIGIA_DETECTION_…``."""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import Field
+
+from vigia_runtime.settings import (
+    BucketSettings,
+    Group,
+    HttpSettings,
+    KafkaSettings,
+    ObjectSettings,
+    RegistrySettings,
+    ServiceSettings,
+    TritonSettings,
+    service_config,
+)
+
+
+def _threads() -> int:
+    return max(2, os.cpu_count() or 2)
+
+
+class DecidingSettings(Group):
+    """How frames and requests are handled."""
+
+    concurrency: int = Field(default=32, ge=1, le=1024, description="frames or requests judged at once")
+    vision_threads: int = Field(default_factory=_threads, ge=1, le=256, description="images decoded at once")
+    retry_seconds: float = Field(
+        default=60.0, gt=0, le=600, description="how long an outcome waits for broker and object store to take it"
+    )
+    request_seconds: float = Field(default=10.0, gt=0, le=60, description="DetectAnomalies: request to decision")
+    announce_seconds: float = Field(
+        default=2.0, ge=0, le=30, description="DetectAnomalies: how long a version just hosted may take to be known"
+    )
+    api_pass_evidence_share: float = Field(
+        default=0.1, ge=0, le=1, description="share of images judged good by request that is kept"
+    )
+    account_id: str = Field(
+        default="000000000000", pattern=r"^\d{12}$", description="account for frames of unknown cameras"
+    )
+
+
+class Settings(ServiceSettings):
+    """Both processes read the same names, so that one environment serves both; ``registry`` is needed by http."""
+
+    model_config = service_config("detection")
+
+    kafka: KafkaSettings
+    objects: ObjectSettings
+    triton: TritonSettings
+    buckets: BucketSettings = BucketSettings()
+    deciding: DecidingSettings = DecidingSettings()
+    http: HttpSettings = HttpSettings()
+    registry: RegistrySettings | None = None
