@@ -3,7 +3,7 @@
 Measured with PyAV: a reader that opens it with ``rtsp_transport=tcp``, ``probesize=32`` and ``analyzeduration=0`` and
 decodes with ``thread_count=1`` has each picture about 10 ms after it was sent, the first included. ``fflags=nobuffer``
 loses the first picture (it goes to probing), and each further decoding thread holds one picture back. When the stream
-ends, the delimiter that was sent ahead comes out as a last packet without a picture: decoding it fails and means nothing.
+ends, the delimiter sent ahead comes out as a last packet without a picture: decoding it fails and means nothing.
 """
 
 from __future__ import annotations
