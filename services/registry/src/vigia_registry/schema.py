@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from vigia_registry.cameras import tables as cameras
 from vigia_registry.datasets import tables as datasets
 from vigia_registry.db import SCHEMA, metadata
+from vigia_registry.hosting import tables as hosting
 from vigia_registry.idempotency import tables as idempotency
 from vigia_registry.identity import tables as identity
+from vigia_registry.lines import tables as lines
 from vigia_registry.models import tables as models
 from vigia_registry.projects import tables as projects
 from vigia_runtime.outbox import Outbox, outbox_table
@@ -14,4 +17,16 @@ from vigia_runtime.outbox import Outbox, outbox_table
 outbox = outbox_table(metadata, SCHEMA)
 announcements = Outbox(outbox)
 
-__all__ = ["announcements", "datasets", "idempotency", "identity", "metadata", "models", "outbox", "projects"]
+__all__ = [
+    "announcements",
+    "cameras",
+    "datasets",
+    "hosting",
+    "idempotency",
+    "identity",
+    "lines",
+    "metadata",
+    "models",
+    "outbox",
+    "projects",
+]

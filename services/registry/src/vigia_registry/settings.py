@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
+from vigia_registry.hosting.settings import HostingSettings, ServingSettings
 from vigia_runtime.settings import (
     BucketSettings,
     Group,
@@ -48,6 +49,8 @@ class Settings(ServiceSettings):
     buckets: BucketSettings = BucketSettings()
     bootstrap: BootstrapSettings = BootstrapSettings()
     limits: LimitSettings = LimitSettings()
+    hosting: HostingSettings = HostingSettings()
+    serving: ServingSettings = ServingSettings()
     secret_key: SecretStr = Field(
         min_length=32, description="seals stored secrets and page tokens; at least 32 characters"
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import RowMapping, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,13 +39,13 @@ class LabelCount:
     total: int
 
 
-def _dataset(row: Row[Any]) -> Dataset:
+def _dataset(row: RowMapping) -> Dataset:
     return Dataset(
         **{
-            **row._mapping,
-            "kind": DatasetKind(row.kind),
-            "state": DatasetState(row.state),
-            "source": None if row.source is None else ObjectRef.model_validate(row.source),
+            **row,
+            "kind": DatasetKind(row["kind"]),
+            "state": DatasetState(row["state"]),
+            "source": None if row["source"] is None else ObjectRef.model_validate(row["source"]),
         }
     )
 
@@ -73,26 +73,26 @@ async def add(session: AsyncSession, dataset: Dataset) -> bool:
 async def find(session: AsyncSession, project_id: UUID, kind: DatasetKind) -> Dataset | None:
     """The project's dataset of the kind, or None."""
     row = (await session.execute(_of(project_id, kind))).one_or_none()
-    return None if row is None else _dataset(row)
+    return None if row is None else _dataset(row._mapping)
 
 
 async def lock(session: AsyncSession, project_id: UUID, kind: DatasetKind) -> Dataset | None:
     """As ``find``; nobody else changes the dataset until the transaction ends."""
     row = (await session.execute(_of(project_id, kind).with_for_update(key_share=True))).one_or_none()
-    return None if row is None else _dataset(row)
+    return None if row is None else _dataset(row._mapping)
 
 
 async def lock_by_id(session: AsyncSession, dataset_id: UUID) -> Dataset | None:
     """The dataset of that id, locked, or None."""
     query = select(*_COLUMNS).where(datasets.c.id == dataset_id).with_for_update(key_share=True)
     row = (await session.execute(query)).one_or_none()
-    return None if row is None else _dataset(row)
+    return None if row is None else _dataset(row._mapping)
 
 
 async def by_id(session: AsyncSession, dataset_id: UUID) -> Dataset | None:
     """The dataset of that id, or None."""
     row = (await session.execute(select(*_COLUMNS).where(datasets.c.id == dataset_id))).one_or_none()
-    return None if row is None else _dataset(row)
+    return None if row is None else _dataset(row._mapping)
 
 
 async def of_project(session: AsyncSession, project_id: UUID) -> list[Dataset]:
@@ -100,7 +100,7 @@ async def of_project(session: AsyncSession, project_id: UUID) -> list[Dataset]:
     rows = await session.execute(
         select(*_COLUMNS).where(datasets.c.project_id == project_id).order_by(datasets.c.kind.desc())
     )
-    return [_dataset(row) for row in rows]
+    return [_dataset(row._mapping) for row in rows]
 
 
 async def count(session: AsyncSession, project_id: UUID) -> int:

@@ -162,3 +162,8 @@ async def _lock_for(session: AsyncSession, project: Project, kind: DatasetKind, 
     if not may_become(dataset.state, target):
         raise DatasetBusy(project.name, kind, dataset.state)
     return dataset
+
+
+async def of_project(session: AsyncSession, project: Project) -> list[Dataset]:
+    """The project's datasets, training first."""
+    return await repository.of_project(session, project.id)

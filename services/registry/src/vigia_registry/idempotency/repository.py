@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -42,12 +42,13 @@ async def claim(
     return taken.one_or_none() is not None
 
 
-async def stored(session: AsyncSession, owner: Owner, operation: str, token: str) -> Row[tuple[str, Any]]:
+async def stored(session: AsyncSession, owner: Owner, operation: str, token: str) -> tuple[str, dict[str, Any]]:
     """Fingerprint and answer of a token that is taken."""
     found = await session.execute(
         select(client_tokens.c.fingerprint, client_tokens.c.answer).where(_is(owner, operation, token))
     )
-    return found.one()
+    row = found.one()
+    return row.fingerprint, row.answer
 
 
 async def answer(session: AsyncSession, owner: Owner, operation: str, token: str, value: dict[str, Any]) -> None:

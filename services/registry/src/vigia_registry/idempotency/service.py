@@ -49,7 +49,7 @@ async def once(
     known, answer = await repository.stored(session, owner, operation, token)
     if known != digest:
         raise TokenReused(token, details)
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 async def purge(session: AsyncSession) -> int:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from fnmatch import fnmatchcase
 
 from cryptography.fernet import Fernet
 
@@ -22,28 +19,6 @@ class Owner:
 
     account_id: str
     region: str
-
-
-@dataclass(frozen=True, slots=True)
-class AccessKey:
-    """A key that signs requests. ``actions`` are patterns such as ``lookoutvision:*``."""
-
-    access_key_id: str
-    secret_access_key: str
-    account_id: str
-    principal_arn: str
-    actions: tuple[str, ...]
-    enabled: bool
-    expires_at: datetime | None
-
-    def usable(self, now: datetime) -> bool:
-        """Whether the key may still sign."""
-        return self.enabled and (self.expires_at is None or now < self.expires_at)
-
-
-def allows(actions: Iterable[str], action: str) -> bool:
-    """Whether one of the patterns (``*`` and ``?``, any case) covers an action such as ``lookoutvision:StartModel``."""
-    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in actions)
 
 
 def derive_key(secret: str, purpose: str) -> bytes:

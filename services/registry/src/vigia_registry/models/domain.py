@@ -73,7 +73,7 @@ def aws_status(state: ModelState, desired: Desired, observed: Observed) -> AwsSt
     return (_HOSTED if desired is Desired.HOSTED else _NOT_HOSTED)[observed]
 
 
-def model_arn(region: str, account_id: str, project: str, version: int) -> str:
+def model_arn(region: str, account_id: str, project: str, version: int | str) -> str:
     """The version's ARN in the Lookout for Vision service."""
     return f"arn:aws:lookoutvision:{region}:{account_id}:model/{project}/{version}"
 

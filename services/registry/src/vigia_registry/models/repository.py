@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import RowMapping, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,17 +20,17 @@ from vigia_registry.states import step
 _REFS = ("training_manifest", "test_manifest", "artifact", "evaluation_manifest", "evaluation_result")
 
 
-def _model(row: Row[Any]) -> ModelVersion:
-    values = dict(row._mapping)
+def _model(row: RowMapping) -> ModelVersion:
+    values = dict(row)
     for name in _REFS:
         values[name] = None if values[name] is None else ObjectRef.model_validate(values[name])
     return ModelVersion(
         **{
             **values,
-            "state": ModelState(row.state),
-            "tags": tuple(Tag(**tag) for tag in row.tags),
-            "output": OutputLocation.model_validate(row.output),
-            "metrics": None if row.metrics is None else ModelMetrics.model_validate(row.metrics),
+            "state": ModelState(row["state"]),
+            "tags": tuple(Tag(**tag) for tag in row["tags"]),
+            "output": OutputLocation.model_validate(row["output"]),
+            "metrics": None if row["metrics"] is None else ModelMetrics.model_validate(row["metrics"]),
         }
     )
 
@@ -79,27 +79,27 @@ async def add(session: AsyncSession, model: ModelVersion) -> None:
 async def find(session: AsyncSession, project_id: UUID, version: VersionName) -> ModelVersion | None:
     """The version of that number, or the newest; None when there is none."""
     row = (await session.execute(_version(project_id, version))).one_or_none()
-    return None if row is None else _model(row)
+    return None if row is None else _model(row._mapping)
 
 
 async def lock(session: AsyncSession, project_id: UUID, version: VersionName) -> ModelVersion | None:
     """As ``find``; nobody else changes the version until the transaction ends."""
     row = (await session.execute(_version(project_id, version).with_for_update(key_share=True))).one_or_none()
-    return None if row is None else _model(row)
+    return None if row is None else _model(row._mapping)
 
 
 async def lock_by_id(session: AsyncSession, model_version_id: UUID) -> ModelVersion | None:
     """The version of that id, locked, or None."""
     query = select(model_versions).where(model_versions.c.id == model_version_id).with_for_update(key_share=True)
     row = (await session.execute(query)).one_or_none()
-    return None if row is None else _model(row)
+    return None if row is None else _model(row._mapping)
 
 
 async def lock_by_arn(session: AsyncSession, arn: str) -> ModelVersion | None:
     """The version of that ARN, locked, or None."""
     query = select(model_versions).where(model_versions.c.arn == arn).with_for_update(key_share=True)
     row = (await session.execute(query)).one_or_none()
-    return None if row is None else _model(row)
+    return None if row is None else _model(row._mapping)
 
 
 async def page(session: AsyncSession, project_id: UUID, before: int | None, limit: int) -> list[ModelVersion]:
@@ -108,7 +108,7 @@ async def page(session: AsyncSession, project_id: UUID, before: int | None, limi
     if before is not None:
         query = query.where(model_versions.c.version < before)
     rows = await session.execute(query.order_by(model_versions.c.version.desc()).limit(limit))
-    return [_model(row) for row in rows]
+    return [_model(row._mapping) for row in rows]
 
 
 async def count(session: AsyncSession, project_id: UUID) -> int:
@@ -154,7 +154,7 @@ async def overdue(session: AsyncSession, started_before: datetime) -> list[Model
         .where(model_versions.c.state == ModelState.TRAINING.value, model_versions.c.created_at < started_before)
         .with_for_update(key_share=True, skip_locked=True)
     )
-    return [_model(row) for row in rows]
+    return [_model(row._mapping) for row in rows]
 
 
 async def remove(session: AsyncSession, model_version_id: UUID) -> None:

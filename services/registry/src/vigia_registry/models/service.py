@@ -48,8 +48,9 @@ from vigia_registry.projects import repository as project_rows
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.domain import Project
 from vigia_registry.schema import announcements
-from vigia_registry.settings import BucketSettings, LimitSettings
+from vigia_registry.settings import LimitSettings
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.settings import BucketSettings
 
 _TRAINING = "The model is being trained."
 _DELETING = "The model is being deleted."

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, func, select, tuple_, update
+from sqlalchemy import RowMapping, Select, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,8 +28,8 @@ _COLUMNS = (
 )
 
 
-def _project(row: Row[Any]) -> Project:
-    return Project(**{**row._mapping, "state": ProjectState(row.state)})
+def _project(row: RowMapping) -> Project:
+    return Project(**{**row, "state": ProjectState(row["state"])})
 
 
 def _named(owner: Owner, name: str) -> Select[Any]:
@@ -61,13 +61,13 @@ async def add(session: AsyncSession, project: Project) -> bool:
 async def by_name(session: AsyncSession, owner: Owner, name: str) -> Project | None:
     """The project of that name, or None."""
     row = (await session.execute(_named(owner, name))).one_or_none()
-    return None if row is None else _project(row)
+    return None if row is None else _project(row._mapping)
 
 
 async def lock_by_name(session: AsyncSession, owner: Owner, name: str) -> Project | None:
     """As ``by_name``; nobody else changes the project until the transaction ends."""
     row = (await session.execute(_named(owner, name).with_for_update(key_share=True))).one_or_none()
-    return None if row is None else _project(row)
+    return None if row is None else _project(row._mapping)
 
 
 async def lock_by_id(session: AsyncSession, project_id: UUID) -> Project | None:
@@ -75,7 +75,7 @@ async def lock_by_id(session: AsyncSession, project_id: UUID) -> Project | None:
     row = (
         await session.execute(select(*_COLUMNS).where(projects.c.id == project_id).with_for_update(key_share=True))
     ).one_or_none()
-    return None if row is None else _project(row)
+    return None if row is None else _project(row._mapping)
 
 
 async def count(session: AsyncSession, owner: Owner) -> int:
@@ -97,7 +97,7 @@ async def page(session: AsyncSession, owner: Owner, after: tuple[datetime, UUID]
     if after is not None:
         query = query.where(tuple_(projects.c.created_at, projects.c.id) > after)
     rows = await session.execute(query.order_by(projects.c.created_at, projects.c.id).limit(limit))
-    return [_project(row) for row in rows]
+    return [_project(row._mapping) for row in rows]
 
 
 async def take_version(session: AsyncSession, project_id: UUID) -> int:
@@ -108,7 +108,7 @@ async def take_version(session: AsyncSession, project_id: UUID) -> int:
         .values(next_version=projects.c.next_version + 1)
         .returning(projects.c.next_version - 1)
     )
-    return taken.scalar_one()
+    return int(taken.scalar_one())
 
 
 async def move(session: AsyncSession, project: Project, target: ProjectState) -> None:

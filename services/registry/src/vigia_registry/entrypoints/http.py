@@ -1,0 +1,31 @@
+"""``vigia-registry http``: every door of the registry on one port."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from vigia_registry.bootstrap import Deps, open_deps
+from vigia_registry.http.internal.router import create_router as internal_router
+from vigia_registry.http.lookoutvision.router import create_router as lookoutvision_router
+from vigia_registry.identity.domain import Vault
+from vigia_registry.identity.service import StoredCredentials
+from vigia_registry.settings import Settings
+from vigia_runtime.http import create_app, serve
+from vigia_runtime.lifecycle import Lifecycle
+
+
+def build(deps: Deps) -> FastAPI:
+    """The app with all its routes."""
+    settings = deps.settings
+    app = create_app("registry", "1", max_body_bytes=settings.http.max_body_bytes)
+    credentials = StoredCredentials(deps.database, Vault(settings.secret_key.get_secret_value()))
+    app.include_router(internal_router(credentials, settings.internal_token))
+    app.include_router(lookoutvision_router(deps, credentials))
+    return app
+
+
+async def main(life: Lifecycle, settings: Settings) -> None:
+    """Serve until told to stop."""
+    async with open_deps(settings) as deps:
+        life.health.probe("postgres", deps.database.ping)
+        await serve(build(deps), settings.http, life)

@@ -1,0 +1,46 @@
+"""One request, as the operations see it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_registry.bootstrap import Deps
+from vigia_registry.errors import Resource, about
+from vigia_registry.http.lookoutvision.shapes import Shape
+from vigia_registry.idempotency import service as idempotency
+from vigia_registry.identity.domain import Owner
+from vigia_registry.pagination import Pages
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request of a known caller for a known operation. Members are not validated yet."""
+
+    deps: Deps
+    pages: Pages
+    operation: str
+    owner: Owner
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: dict[str, Any]
+    token: str | None
+
+    async def once(
+        self, resource: Resource, resource_id: str, action: Callable[[AsyncSession], Awaitable[Shape]]
+    ) -> Shape:
+        """The answer of ``action`` in a transaction; a repetition with the same client token gets the same answer."""
+        parameters = {"path": dict(self.path), "body": self.body}
+        async with self.deps.database.transaction() as session:
+            return await idempotency.once(
+                session,
+                self.owner,
+                self.operation,
+                self.token,
+                parameters,
+                about(resource, resource_id),
+                lambda: action(session),
+            )

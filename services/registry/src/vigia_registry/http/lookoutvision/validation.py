@@ -1,0 +1,190 @@
+"""The protocol's constraints, checked here because clients check few of them. Messages are worded as AWS words them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from vigia_registry.datasets.domain import DatasetKind
+from vigia_registry.models.domain import VersionName
+from vigia_runtime.errors import InvalidInput
+
+PROJECT_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]*")
+_CLIENT_TOKEN: Final = re.compile(r"[a-zA-Z0-9-]+")
+_DESCRIPTION: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
+_MODEL_VERSION: Final = re.compile(r"([1-9][0-9]*|latest)")
+_PAGE_TOKEN: Final = re.compile(r"[a-zA-Z0-9/+=]+")
+_BUCKET: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
+_KEY: Final = re.compile(r"([a-zA-Z0-9!_.*'()-][/a-zA-Z0-9!_.*'()-]*)?")
+_KMS_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}")
+_MOST_TAGS: Final = 200
+#: Versions are numbers of at most ten digits; the database holds those up to here.
+_LAST_VERSION: Final = 2**31 - 1
+
+
+def invalid(value: object, name: str, constraint: str) -> InvalidInput:
+    """A violated constraint of one member."""
+    return InvalidInput(
+        "validation",
+        f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: {constraint}",
+        {"member": name},
+    )
+
+
+def text(value: object, name: str, least: int, most: int, pattern: re.Pattern[str] | None = None) -> str:
+    """A required text of ``least`` to ``most`` characters that matches ``pattern`` whole."""
+    if value is None:
+        raise invalid("null", name, "Member must not be null")
+    if not isinstance(value, str):
+        raise invalid(value, name, "Member must be a string")
+    if len(value) < least:
+        raise invalid(value, name, f"Member must have length greater than or equal to {least}")
+    if len(value) > most:
+        raise invalid(value[:64] + "...", name, f"Member must have length less than or equal to {most}")
+    if pattern is not None and pattern.fullmatch(value) is None:
+        raise invalid(value, name, f"Member must satisfy regular expression pattern: {pattern.pattern}")
+    if "\0" in value:
+        raise invalid(value.replace("\0", "?"), name, "Member must not contain NUL")
+    return value
+
+
+def optional_text(
+    value: object, name: str, least: int, most: int, pattern: re.Pattern[str] | None = None
+) -> str | None:
+    """As ``text``; None where nothing was given."""
+    return None if value is None else text(value, name, least, most, pattern)
+
+
+def structure(value: object, name: str) -> dict[str, Any]:
+    """A required structure."""
+    if value is None:
+        raise invalid("null", name, "Member must not be null")
+    if not isinstance(value, dict):
+        raise invalid(value, name, "Member must be a structure")
+    return value
+
+
+def project_name(value: object) -> str:
+    """A project's name."""
+    return text(value, "projectName", 1, 255, PROJECT_NAME)
+
+
+def dataset_kind(value: object) -> DatasetKind:
+    """``train`` or ``test``."""
+    try:
+        return DatasetKind(text(value, "datasetType", 1, 10))
+    except ValueError:
+        raise invalid(value, "datasetType", "Member must satisfy enum value set: [train, test]") from None
+
+
+def model_version(value: object) -> VersionName:
+    """A version's number, or ``latest``."""
+    name = text(value, "modelVersion", 1, 10, _MODEL_VERSION)
+    # A number that no version can have is a version that does not exist, not a broken request.
+    return "latest" if name == "latest" else min(int(name), _LAST_VERSION)
+
+
+def client_token(value: str | None) -> str | None:
+    """The idempotency token, where the client sent one."""
+    return optional_text(value, "clientToken", 1, 64, _CLIENT_TOKEN)
+
+
+def page_token(value: str | None) -> str | None:
+    """A token that says where a list goes on."""
+    return optional_text(value, "nextToken", 1, 2048, _PAGE_TOKEN)
+
+
+def page_size(value: str | None) -> int:
+    """How many rows a page has: 1 to 100, 100 where nothing was asked."""
+    if value is None:
+        return 100
+    if re.fullmatch(r"-?[0-9]{1,9}", value) is None:
+        raise invalid(value, "maxResults", "Member must be an integer")
+    if int(value) < 1:
+        raise invalid(value, "maxResults", "Member must have value greater than or equal to 1")
+    if int(value) > 100:
+        raise invalid(value, "maxResults", "Member must have value less than or equal to 100")
+    return int(value)
+
+
+def inference_units(value: object, name: str) -> int:
+    """A number of inference units."""
+    if value is None:
+        raise invalid("null", name, "Member must not be null")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise invalid(value, name, "Member must be an integer")
+    if value < 1:
+        raise invalid(value, name, "Member must have value greater than or equal to 1")
+    return value
+
+
+def flag(value: str | None, name: str) -> bool | None:
+    """``true``, ``false``, or nothing."""
+    if value is None:
+        return None
+    if value.lower() not in ("true", "false"):
+        raise invalid(value, name, "Member must be true or false")
+    return value.lower() == "true"
+
+
+def moment(value: str | None, name: str) -> datetime | None:
+    """An ISO 8601 time; UTC where it names no zone."""
+    if value is None:
+        return None
+    try:
+        when = datetime.fromisoformat(value)
+    except ValueError:
+        raise invalid(value, name, "Member must be an ISO 8601 date-time") from None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def anomaly_class(value: str | None) -> str | None:
+    """``normal``, ``anomaly``, or nothing."""
+    if value is not None and value not in ("normal", "anomaly"):
+        raise invalid(value, "anomalyClass", "Member must satisfy enum value set: [normal, anomaly]")
+    return value
+
+
+def bucket(value: object, name: str) -> str:
+    """A bucket's name."""
+    return text(value, name, 3, 63, _BUCKET)
+
+
+def key(value: object, name: str) -> str:
+    """An object's key."""
+    return text(value, name, 1, 1024, _KEY)
+
+
+def key_prefix(value: object, name: str) -> str | None:
+    """A prefix of keys, which may be empty."""
+    return optional_text(value, name, 0, 1024, _KEY)
+
+
+def description(value: object) -> str | None:
+    """A model version's description."""
+    return optional_text(value, "description", 1, 500, _DESCRIPTION)
+
+
+def kms_key(value: object) -> str | None:
+    """The name of an encryption key."""
+    return optional_text(value, "kmsKeyId", 1, 2048, _KMS_KEY)
+
+
+def tags(value: object) -> list[tuple[str, str]]:
+    """Tags, no key twice."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise invalid(value, "tags", "Member must be a list")
+    if len(value) > _MOST_TAGS:
+        raise invalid(len(value), "tags", f"Member must have length less than or equal to {_MOST_TAGS}")
+    found: dict[str, str] = {}
+    for index, tag in enumerate(value, 1):
+        where = f"tags.{index}.member"
+        pair = structure(tag, where)
+        name = text(pair.get("Key"), f"{where}.key", 1, 128)
+        if name in found:
+            raise invalid(name, f"{where}.key", "Member must be unique")
+        found[name] = text(pair.get("Value"), f"{where}.value", 0, 256)
+    return list(found.items())
