@@ -1,0 +1,159 @@
+"""Reconciles what should be hosted with what every Triton has: one leader, one loop, one loop per Triton."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from vigia_registry.hosting import announcements, repository
+from vigia_registry.hosting.domain import Observed
+from vigia_registry.hosting.leadership import Leadership
+from vigia_registry.hosting.replica import Order, Replica
+from vigia_registry.hosting.repository import Target
+from vigia_registry.hosting.settings import HostingSettings
+from vigia_registry.hosting.versions import Limits, advance, wanted
+from vigia_runtime import metrics
+from vigia_runtime.errors import Transient
+from vigia_runtime.health import Health
+from vigia_runtime.logging import get_logger
+from vigia_runtime.postgres import transient
+from vigia_runtime.retry import Budget
+
+log = get_logger(__name__)
+
+POLL_SECONDS = 0.3
+STANDBY_SECONDS = 1.0
+#: How long the database may be away before the process ends.
+OUTAGE_SECONDS = 60.0
+
+
+class Controller:
+    """The hosting process's work. Several may run; one acts, the others wait for its end."""
+
+    def __init__(
+        self, leadership: Leadership, replicas: Sequence[Replica], settings: HostingSettings, health: Health
+    ) -> None:
+        self._leadership = leadership
+        self._replicas = replicas
+        self._settings = settings
+        self._limits = Limits(
+            drain=timedelta(seconds=settings.drain_seconds), start=timedelta(seconds=settings.start_seconds)
+        )
+        self._health = health
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until ``stopping``. Transient when the database stays away; what serves goes on serving then."""
+        beat = self._health.heartbeat("hosting", 3 * OUTAGE_SECONDS)
+        try:
+            while not stopping.is_set() and not await self._lead(stopping):
+                beat.tick()
+                await _pause(stopping, STANDBY_SECONDS)
+            if not stopping.is_set():
+                log.info("leading", tritons=[replica.triton.address for replica in self._replicas])
+                await self._work(stopping)
+        finally:
+            await self._leadership.drop()
+
+    async def _work(self, stopping: asyncio.Event) -> None:
+        beat = self._health.heartbeat("hosting", 3 * OUTAGE_SECONDS)
+        # A load and an unload each, one Triton after the other.
+        limit = 60 + 2 * self._settings.load_seconds * len(self._replicas)
+        loops = [
+            asyncio.create_task(
+                replica.run(stopping, self._health.heartbeat(f"triton {replica.triton.address}", limit)),
+                name=f"triton {replica.triton.address}",
+            )
+            for replica in self._replicas
+        ]
+        try:
+            while not stopping.is_set():
+                beat.tick()
+                for loop in loops:
+                    if loop.done():
+                        loop.result()
+                try:
+                    await self.round()
+                except Exception as error:
+                    if not transient(error):
+                        raise
+                    log.warning("hosting waits for postgres", error=type(error).__name__)
+                    if not await self._return(stopping):
+                        return
+                await _pause(stopping, POLL_SECONDS)
+        finally:
+            # A load under way goes on in Triton; whoever leads next finds it there.
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def round(self) -> None:
+        """Read what should be, tell every Triton's loop, write down what has become of each version."""
+        async with self._leadership.transaction() as session:
+            now, targets = await repository.targets(session, self._settings.namespace)
+        orders = {}
+        for target in targets:
+            wish = wanted(target.hosting, now, self._limits)
+            if wish is not None:
+                orders[target.hosting.triton_model] = Order(wish, target.artifact, target.hosting.generation)
+        for replica in self._replicas:
+            replica.orders, replica.frozen = orders, False
+        for target in targets:
+            await self._advance(target, now)
+        seen = Counter(target.hosting.observed for target in targets)
+        for observed in Observed:
+            metrics.HOSTED_MODELS.labels(observed.value).set(seen[observed])
+
+    async def _advance(self, target: Target, now: datetime) -> None:
+        hosting = target.hosting
+        reports = [replica.report(hosting.triton_model) for replica in self._replicas]
+        change = advance(hosting, reports, now, self._limits)
+        if change is None:
+            return
+        async with self._leadership.transaction() as session:
+            if not await repository.record(session, target, change):
+                return
+            await announcements.refresh_project(session, target.project_id)
+        log.info(
+            "hosting changed",
+            model=hosting.triton_model,
+            before=hosting.observed.value,
+            after=change.observed.value,
+            reason=change.reason,
+        )
+
+    async def _lead(self, stopping: asyncio.Event) -> bool:
+        """Become the leader; False while another is. Transient when the database stays away."""
+        budget = Budget(OUTAGE_SECONDS)
+        while True:
+            try:
+                return await self._leadership.acquire()
+            except Exception as error:
+                if not transient(error):
+                    raise
+                if not await budget.pause(stopping) or stopping.is_set():
+                    raise Transient(f"Postgres does not answer: {type(error).__name__}") from error
+
+    async def _return(self, stopping: asyncio.Event) -> bool:
+        """Lead again after the connection was lost; False when the process should end instead.
+
+        Meanwhile what a Triton lost is still brought back, but nothing is unloaded: another process may lead by now.
+        """
+        for replica in self._replicas:
+            replica.frozen = True
+        try:
+            if await self._lead(stopping):
+                return True
+        except Transient:
+            if stopping.is_set():
+                return False
+            raise
+        raise Transient("another hosting process leads now")
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()

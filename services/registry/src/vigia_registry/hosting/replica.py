@@ -1,0 +1,289 @@
+"""One Triton's loop: look, plan, act, and know at any time what can be said about each version there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vigia_contracts.base import ObjectRef
+from vigia_registry.hosting.artifacts import UnusableArtifact, fetch
+from vigia_registry.hosting.domain import in_namespace
+from vigia_registry.hosting.parity import mismatch
+from vigia_registry.hosting.replica_plan import Do, Found, Health, Step, Wanted, plan
+from vigia_registry.hosting.settings import HostingSettings, ServingSettings
+from vigia_registry.hosting.triton import ModelBusy, ModelError, Triton
+from vigia_registry.hosting.triton_config import model_config, model_files
+from vigia_registry.hosting.versions import ReplicaReport, Report
+from vigia_runtime import metrics
+from vigia_runtime.errors import Transient
+from vigia_runtime.health import Heartbeat
+from vigia_runtime.logging import get_logger
+from vigia_runtime.objects import ObjectStore
+from vigia_vision import Artifact, GoldenSample, Manifest
+
+log = get_logger(__name__)
+
+POLL_SECONDS = 0.3
+PROBE_TIMEOUT_SECONDS = 5.0
+#: Golden inferences in a row that found the queue full or got no answer, while nobody else got one either.
+_SILENT_PROBES = 3
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One version that this Triton should hold. ``generation`` starts the count of failed attempts anew."""
+
+    wanted: Wanted
+    artifact: ObjectRef
+    generation: int
+
+
+@dataclass(slots=True)
+class _Held:
+    """A loaded model. ``answered``: inferences it had answered when it was last seen to be alive."""
+
+    units: int
+    answered: int
+    health: Health = Health.UNKNOWN
+    probe_at: float = 0.0
+    silent: int = 0
+
+
+@dataclass(slots=True)
+class _Attempts:
+    generation: int
+    failed: int = 0
+    not_before: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Golden:
+    manifest: Manifest
+    samples: tuple[GoldenSample, ...]
+
+
+@dataclass(slots=True)
+class Replica:
+    """A Triton and what it should hold. ``orders`` and ``frozen`` are set from outside.
+
+    ``orders`` None: not known yet, nothing is touched. ``frozen``: orders may be out of date, so nothing is unloaded
+    for good; what was lost is still brought back.
+    """
+
+    triton: Triton
+    objects: ObjectStore
+    loading: asyncio.Semaphore
+    hosting: HostingSettings
+    serving: ServingSettings
+    orders: Mapping[str, Order] | None = None
+    frozen: bool = False
+    _held: dict[str, _Held] = field(default_factory=dict)
+    _attempts: dict[str, _Attempts] = field(default_factory=dict)
+    _golden: dict[str, _Golden] = field(default_factory=dict)
+    _seen: bool = False
+    _answered_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the server has been silent for so long that nobody should wait for it."""
+        return time.monotonic() - self._answered_at > self.hosting.lost_seconds
+
+    async def probe(self) -> None:
+        """Readiness: the server answers."""
+        await self.triton.loaded()
+
+    async def run(self, stopping: asyncio.Event, beat: Heartbeat) -> None:
+        """Until ``stopping``; a server that is away is waited for. ``beat`` ticks once a round."""
+        while not stopping.is_set():
+            beat.tick()
+            try:
+                again = await self.round()
+                self._answered_at = time.monotonic()
+            except Transient as error:
+                if self._held:
+                    log.warning("triton does not answer", triton=self.triton.address, detail=error.detail)
+                self._held.clear()
+                again = False
+            if not again:
+                try:
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await stopping.wait()
+                except TimeoutError:
+                    pass
+
+    def report(self, name: str) -> ReplicaReport:
+        """What can be said about the version of this Triton name, here and now."""
+        held, attempts = self._held.get(name), self._attempts.get(name)
+        order = (self.orders or {}).get(name)
+        reason = attempts.reason if attempts is not None else ""
+        if self.lost:
+            report, reason = Report.LOST, "does not answer"
+        elif not self._seen:
+            report = Report.PENDING
+        elif order is not None and attempts is not None and attempts.failed >= self.hosting.attempts:
+            report = Report.FAILED
+        elif held is None:
+            report = Report.GONE
+        elif held.health in (Health.GOOD, Health.DUE) and order is not None and held.units == order.wanted.units:
+            report = Report.READY
+        else:
+            report = Report.PENDING
+        return ReplicaReport(self.triton.address, report, reason)
+
+    async def round(self) -> bool:
+        """Look and act once; True when something was done and it is worth looking again at once."""
+        await self._look()
+        if self.orders is None:
+            return False
+        orders = dict(self.orders)
+        self._forget(orders)
+        now = time.monotonic()
+        waiting = {name for name, attempts in self._attempts.items() if attempts.not_before > now}
+        found = {name: Found(held.units, _health(held, now)) for name, held in self._held.items()}
+        steps = plan({name: order.wanted for name, order in orders.items()}, found, waiting)
+        if self.frozen:
+            steps = [step for step in steps if step.do is not Do.UNLOAD]
+        for step in steps:
+            await self._do(step, orders.get(step.name))
+            if step.do is not Do.CHECK:
+                return True  # it took a while: the plan may be another one now
+        return False
+
+    async def _look(self) -> None:
+        """What is loaded now; a model that is gone is forgotten, one that nobody knew is asked for its units."""
+        loaded = {
+            name: answered
+            for name, answered in (await self.triton.loaded()).items()
+            if in_namespace(self.hosting.namespace, name)
+        }
+        for name in self._held.keys() - loaded.keys():
+            log.warning("model is gone from triton", triton=self.triton.address, model=name)
+            del self._held[name]
+        for name, answered in loaded.items():
+            if name not in self._held:
+                try:
+                    units = await self.triton.units(name)
+                except ModelError:
+                    continue  # unloaded since
+                self._held[name] = _Held(units, answered)
+        self._seen = True
+
+    def _forget(self, orders: Mapping[str, Order]) -> None:
+        for name in self._golden.keys() - orders.keys():
+            del self._golden[name]
+        for name, attempts in list(self._attempts.items()):
+            order = orders.get(name)
+            if order is None or order.generation != attempts.generation:
+                del self._attempts[name]
+
+    async def _do(self, step: Step, order: Order | None) -> None:
+        name = step.name
+        try:
+            match step.do:
+                case Do.UNLOAD:
+                    await self._unload(name)
+                case Do.CHECK if order is not None:
+                    await self._check(name, order)
+                case Do.REPAIR if order is not None:
+                    log.warning("model does not answer, loading it anew", triton=self.triton.address, model=name)
+                    await self._load(name, order, anew=True)
+                case _ if order is not None:
+                    await self._load(name, order)
+        except (ModelError, UnusableArtifact) as error:
+            self._failed(step, order, str(error).strip(), final=isinstance(error, UnusableArtifact))
+        except (ModelBusy, Transient) as error:
+            # Nothing is wrong with the version: not counted, tried again soon.
+            log.info("step put off", step=step.do.value, triton=self.triton.address, model=name, detail=str(error))
+            if order is not None:
+                self._attempt(name, order, str(error)).not_before = time.monotonic() + 1.0
+            await self.triton.loaded()
+
+    async def _load(self, name: str, order: Order, *, anew: bool = False) -> None:
+        """Load and check. ``anew``: unload first, once everything for the load is at hand."""
+        async with self.loading:
+            began = time.monotonic()
+            artifact = await fetch(self.objects, order.artifact)
+            golden = await self._remember(name, artifact)
+            config = model_config(name, artifact.manifest, order.wanted.units, self.serving)
+            files = model_files(artifact, {sample.file: sample for sample in golden.samples})
+            if anew:
+                await self._unload(name)
+            await self.triton.load(name, config, files, self.hosting.load_seconds)
+        seconds = time.monotonic() - began
+        metrics.HOSTING_SECONDS.labels("load").observe(seconds)
+        log.info("model loaded", triton=self.triton.address, model=name, seconds=round(seconds, 3))
+        self._held[name] = _Held(order.wanted.units, 0)
+        await self._check(name, order)
+
+    async def _unload(self, name: str) -> None:
+        began = time.monotonic()
+        await self.triton.unload(name, self.hosting.load_seconds)
+        self._held.pop(name, None)
+        metrics.HOSTING_SECONDS.labels("unload").observe(time.monotonic() - began)
+        log.info("model unloaded", triton=self.triton.address, model=name)
+
+    async def _check(self, name: str, order: Order) -> None:
+        """Ask every golden sample and note the model's health; UnusableArtifact when an answer is another one."""
+        held = self._held[name]
+        golden = self._golden.get(name) or await self._remember(name, await fetch(self.objects, order.artifact))
+        began = time.monotonic()
+        try:
+            for sample in golden.samples:
+                outputs = await self.triton.infer(name, golden.manifest, sample.tensor, PROBE_TIMEOUT_SECONDS)
+                if wrong := mismatch(sample, outputs, golden.manifest, self.serving.parity):
+                    held.health = Health.BAD
+                    raise UnusableArtifact(f"golden sample answered wrong: {wrong}")
+        except ModelBusy:
+            await self._silence(name, held)
+            return
+        except ModelError:
+            held.health = Health.BAD
+            raise
+        metrics.HOSTING_SECONDS.labels("golden").observe(time.monotonic() - began)
+        held.health, held.silent = Health.GOOD, 0
+        held.probe_at = time.monotonic() + self.hosting.probe_seconds
+        attempts = self._attempts.get(name)
+        if attempts is not None:
+            attempts.failed, attempts.reason = 0, ""
+
+    async def _silence(self, name: str, held: _Held) -> None:
+        """No answer came in time or the queue was full: who answers others is busy, who answers nobody is dead."""
+        answered = (await self.triton.loaded()).get(name, 0)
+        held.silent = 0 if answered > held.answered else held.silent + 1
+        held.answered = answered
+        if held.silent >= _SILENT_PROBES:
+            held.health = Health.BAD
+        held.probe_at = time.monotonic() + POLL_SECONDS
+
+    async def _remember(self, name: str, artifact: Artifact) -> _Golden:
+        if not artifact.manifest.golden:
+            raise UnusableArtifact("the artifact has no golden sample to check its answers with")
+        samples = await asyncio.to_thread(lambda: tuple(artifact.golden_samples()))
+        self._golden[name] = _Golden(artifact.manifest, samples)
+        return self._golden[name]
+
+    def _failed(self, step: Step, order: Order | None, reason: str, *, final: bool) -> None:
+        metrics.HOSTING_FAILURES.labels(step.do.value, "final" if final else "refused").inc()
+        log.warning(
+            "hosting step failed", step=step.do.value, triton=self.triton.address, model=step.name, reason=reason
+        )
+        if order is None:
+            return
+        attempts = self._attempt(step.name, order, reason)
+        attempts.failed = max(attempts.failed + 1, self.hosting.attempts if final else 0)
+        if step.do is not Do.CHECK:
+            # A check that failed is followed by a repair at once; only what was tried in vain is waited for.
+            attempts.not_before = time.monotonic() + min(_LONGEST_PAUSE, 0.5 * 2**attempts.failed)
+
+    def _attempt(self, name: str, order: Order, reason: str) -> _Attempts:
+        attempts = self._attempts.setdefault(name, _Attempts(order.generation))
+        attempts.reason = reason
+        return attempts
+
+
+def _health(held: _Held, now: float) -> Health:
+    return Health.DUE if held.health is Health.GOOD and now >= held.probe_at else held.health

@@ -1,0 +1,86 @@
+"""Hostings in the database, as the hosting process reads and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_contracts.base import ObjectRef
+from vigia_registry.hosting.domain import Desired, Hosting, Observed, triton_name
+from vigia_registry.hosting.tables import hostings
+from vigia_registry.hosting.versions import Change
+from vigia_registry.models.tables import model_versions
+from vigia_registry.projects.tables import projects
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A version to take care of, and its artifact's ``manifest.json``. ``revision`` is that of its row."""
+
+    hosting: Hosting
+    project_id: UUID
+    artifact: ObjectRef
+    revision: int
+
+
+async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequence[Target]]:
+    """The database's clock, and every version that is hosted, should be, or is on its way out."""
+    now = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    rows = await session.execute(
+        select(
+            hostings,
+            model_versions.c.arn,
+            model_versions.c.version,
+            model_versions.c.artifact,
+            model_versions.c.project_id,
+            projects.c.name.label("project"),
+        )
+        .join(model_versions, model_versions.c.id == hostings.c.model_version_id)
+        .join(projects, projects.c.id == model_versions.c.project_id)
+        .where(or_(hostings.c.desired == Desired.HOSTED, hostings.c.observed != Observed.ABSENT))
+        .order_by(hostings.c.updated_at)
+    )
+    found = []
+    for row in rows:
+        artifact = ObjectRef.model_validate(row.artifact)
+        name = triton_name(namespace, row.project, row.version, row.arn, artifact.sha256 or artifact.key)
+        hosting = Hosting(
+            id=row.model_version_id,
+            arn=row.arn,
+            triton_model=name,
+            desired=Desired(row.desired),
+            observed=Observed(row.observed),
+            units=row.min_units,
+            in_service_units=row.in_service_units,
+            generation=row.generation,
+            since=row.observed_at,
+        )
+        found.append(Target(hosting, row.project_id, artifact, row.revision))
+    return now, found
+
+
+async def record(session: AsyncSession, target: Target, change: Change) -> bool:
+    """Write ``change``; False when somebody else changed the row since it was read, and nothing was written."""
+    hosting = target.hosting
+    values = {
+        "observed": change.observed,
+        "reason": change.reason,
+        "in_service_units": change.in_service_units,
+        "triton_model": hosting.triton_model,
+        "revision": hostings.c.revision + 1,
+        "updated_at": func.now(),
+    }
+    if change.observed is not hosting.observed:
+        values["observed_at"] = func.clock_timestamp()
+    written = await session.execute(
+        update(hostings)
+        .where(hostings.c.model_version_id == hosting.id, hostings.c.revision == target.revision)
+        .values(values)
+        .returning(hostings.c.model_version_id)
+    )
+    return written.one_or_none() is not None

@@ -1,0 +1,105 @@
+"""What becomes of one model version, from what is desired and what every Triton reports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from vigia_registry.hosting.domain import Desired, Hosting, Observed
+from vigia_registry.hosting.replica_plan import Wanted
+
+
+class Report(StrEnum):
+    """A version as one Triton has it."""
+
+    LOST = "lost"  # this Triton does not answer
+    GONE = "gone"  # not there
+    PENDING = "pending"  # there or on its way, not yet checked
+    READY = "ready"  # there, with the wanted units, and its golden sample was answered right
+    FAILED = "failed"  # given up on
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """``where`` names the Triton; ``reason`` says why it failed or what is being waited for."""
+
+    where: str
+    report: Report
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``drain``: how long a version answers after nobody is told of it any more. ``start``: how long a start may take
+    when no Triton settles it."""
+
+    drain: timedelta
+    start: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The new observed state, to be written together with the announcements that follow from it."""
+
+    observed: Observed
+    reason: str | None = None
+    in_service_units: int = 0
+
+
+def wanted(hosting: Hosting, now: datetime, limits: Limits) -> Wanted | None:
+    """Whether every Triton should hold this version now; None: no."""
+    if hosting.desired is Desired.HOSTED:
+        holds = hosting.observed in (Observed.LOADING, Observed.SERVING, Observed.DRAINING)
+        return Wanted(hosting.units) if holds else None
+    if hosting.observed is Observed.SERVING:
+        return Wanted(hosting.units, load=False)
+    if hosting.observed is Observed.DRAINING and now - hosting.since < limits.drain:
+        return Wanted(hosting.units, load=False)
+    return None
+
+
+def advance(hosting: Hosting, reports: Sequence[ReplicaReport], now: datetime, limits: Limits) -> Change | None:
+    """The change that is due, or None. Each change is one transaction; call again afterwards."""
+    if hosting.desired is Desired.HOSTED:
+        return _towards_serving(hosting, reports, now, limits)
+    return _towards_absent(hosting, reports, now, limits)
+
+
+def _towards_serving(
+    hosting: Hosting, reports: Sequence[ReplicaReport], now: datetime, limits: Limits
+) -> Change | None:
+    if hosting.observed in (Observed.ABSENT, Observed.DRAINING):
+        return Change(Observed.LOADING)
+    if hosting.observed is Observed.FAILED:
+        return None
+    answering = [report for report in reports if report.report is not Report.LOST]
+    ready = bool(answering) and all(report.report is Report.READY for report in answering)
+    if hosting.observed is Observed.SERVING:
+        # A Triton that restarts or is repaired changes nothing for the stream: it gets its models back.
+        if ready and hosting.in_service_units != hosting.units:
+            return Change(Observed.SERVING, in_service_units=hosting.units)
+        return None
+    failed = [report for report in answering if report.report is Report.FAILED]
+    if failed:
+        return Change(Observed.FAILED, reason="; ".join(f"{report.where}: {report.reason}" for report in failed))
+    if ready:
+        return Change(Observed.SERVING, in_service_units=hosting.units)
+    if now - hosting.since > limits.start:
+        open_points = [f"{report.where}: {report.reason or report.report}" for report in reports]
+        return Change(Observed.FAILED, reason="not ready in time: " + "; ".join(open_points))
+    return None
+
+
+def _towards_absent(hosting: Hosting, reports: Sequence[ReplicaReport], now: datetime, limits: Limits) -> Change | None:
+    if hosting.observed is Observed.ABSENT:
+        return None
+    if hosting.observed is Observed.SERVING:
+        return Change(Observed.DRAINING)
+    if hosting.observed is Observed.DRAINING and now - hosting.since < limits.drain:
+        return None
+    # A Triton that does not answer holds no model that anybody could ask; should it still have one when it comes
+    # back, that is unloaded as unknown.
+    gone = all(report.report in (Report.GONE, Report.LOST, Report.FAILED) for report in reports)
+    return Change(Observed.ABSENT) if gone else None

@@ -1,0 +1,1 @@
+"""Vigia's own REST, under /api/v1: lines, cameras, hosting, model summaries."""

@@ -1,0 +1,1 @@
+"""Lines: where cameras stand."""
