@@ -1,0 +1,1 @@
+"""Object store and child process."""

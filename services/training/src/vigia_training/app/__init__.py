@@ -1,0 +1,1 @@
+"""Use cases: train from images in memory, run one job."""

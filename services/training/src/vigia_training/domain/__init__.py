@@ -1,0 +1,1 @@
+"""Decisions about data and models: plain functions, no I/O."""

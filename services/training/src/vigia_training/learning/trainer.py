@@ -1,0 +1,157 @@
+"""From prepared images to a calibrated network, ready for export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vigia_training.learning import threshold
+from vigia_training.learning.augment import Variation
+from vigia_training.learning.backbone import Backbone
+from vigia_training.learning.features import Example, Pool, build_pool
+from vigia_training.learning.fit import Held, fit_head, hold_out
+from vigia_training.learning.heads import GaussianHead, SegmentationHead
+
+#: Fewer anomalous images than this teach nothing that generalises: the model then learns what is normal.
+MIN_ANOMALOUS = 6
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much work a training is. Images in the pool, optimiser steps of a head, folds of cross-fitting."""
+
+    images: int = 640
+    iterations: int = 320
+    folds: int = 2
+    fold_iterations: int = 200
+
+    def pool_size(self, examples: int) -> int:
+        """At least as many variations as plain images, so that large sets are varied too."""
+        return max(self.images, 2 * examples)
+
+
+class Network(nn.Module):
+    """The graph that is exported: uint8 ``[N, H, W, 3]`` to ``score`` ``[N, 1]``, ``maps`` ``[N, L, H/4, W/4]``."""
+
+    def __init__(self, backbone: Backbone, head: nn.Module, calibration: threshold.Calibration) -> None:
+        super().__init__()
+        self.backbone, self.head, self.calibration = backbone, head, calibration
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        logit, maps = self.head(self.backbone(image))
+        z = (logit - self.calibration.offset) * (1 / self.calibration.scale)
+        score = (0.5 + 0.5 * z / (1 + z.abs()))[:, None]
+        return (score,) if maps is None else (score, torch.sigmoid(maps))
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A calibrated network (its threshold is the score 0.5) and a threshold for each label's map."""
+
+    network: Network
+    pixel_thresholds: tuple[float, ...]
+
+
+def fit(
+    backbone: Backbone,
+    examples: Sequence[Example],
+    labels: int,
+    budget: Budget,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> Fitted:
+    """Learns from ``examples``: two classes where there are enough anomalous images, else from the normal ones alone.
+
+    Progress is told as (``features`` or ``training``, share done). The same examples, seed and device give the same
+    network.
+    """
+    torch.manual_seed(seed)
+    backbone = backbone.to(device)
+    supervised = sum(e.anomalous for e in examples) >= MIN_ANOMALOUS
+    used = list(examples) if supervised else [e for e in examples if not e.anomalous]
+    pool = build_pool(
+        backbone, used, labels, budget.pool_size(len(used)), seed, Variation(), lambda f: progress("features", f)
+    )
+    if not supervised:
+        gaussian, calibration = _fit_gaussian(pool, budget.folds, seed)
+        return Fitted(Network(backbone.cpu(), gaussian, calibration).eval(), ())
+    held, truth = _cross_fit(pool, labels, budget, seed, device, lambda f: progress("training", 0.5 * f))
+    everything = np.arange(len(pool.source))
+    head = fit_head(
+        pool, everything, labels, budget.iterations, seed, device, lambda f: progress("training", 0.5 + 0.5 * f)
+    )
+    pixels = tuple(threshold.best_pixel_threshold(*pair) for pair in truth)
+    anomalous = pool.anomalous.numpy()[held.index] > 0
+    calibration = threshold.two_class(held.logits[~anomalous], held.logits[anomalous])
+    return Fitted(Network(backbone.cpu(), head.cpu(), calibration).eval(), pixels)
+
+
+def _folds(pool: Pool, folds: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pool indices to learn from and to hold back; all variations of an image stay on one side."""
+    rng = np.random.default_rng(seed)
+    fold_of = np.zeros(int(pool.source.max()) + 1, np.int64)
+    flags = pool.anomalous.numpy()[: len(fold_of)] > 0
+    for flag in (False, True):
+        members = rng.permutation(np.flatnonzero(flags == flag))
+        fold_of[members] = np.arange(len(members)) % folds
+    of = fold_of[pool.source]
+    return [(np.flatnonzero(of != k), np.flatnonzero(of == k)) for k in range(folds)]
+
+
+def _cross_fit(
+    pool: Pool, labels: int, budget: Budget, seed: int, device: torch.device, progress: Callable[[float], None]
+) -> tuple[Held, list[tuple[NDArray[np.float32], NDArray[np.float32]]]]:
+    """Logits of every pool image by a head that saw no variation of it; per label, predicted and true shares."""
+    parts: list[Held] = []
+    predicted: list[NDArray[np.float32]] = []
+    true: list[NDArray[np.float32]] = []
+    for k, (learn, hold) in enumerate(_folds(pool, budget.folds, seed)):
+        head = fit_head(
+            pool,
+            learn,
+            labels,
+            budget.fold_iterations,
+            seed + 1 + k,
+            device,
+            lambda f, k=k: progress((k + f) / budget.folds),  # type: ignore[misc]
+        )
+        held = hold_out(head, pool, hold, device)
+        parts.append(held)
+        if held.maps is not None and pool.maps is not None:
+            plain = hold[pool.plain[hold]]
+            known = pool.mapped.numpy()[plain]
+            predicted.append(held.maps[known])
+            true.append(pool.maps[torch.from_numpy(plain)].numpy()[known])
+    held = Held(np.concatenate([p.index for p in parts]), np.concatenate([p.logits for p in parts]), None)
+    if not predicted:
+        return held, []
+    all_predicted, all_true = np.concatenate(predicted), np.concatenate(true)
+    return held, [(all_predicted[:, i], all_true[:, i]) for i in range(labels)]
+
+
+def _fit_gaussian(pool: Pool, folds: int, seed: int) -> tuple[GaussianHead, threshold.Calibration]:
+    deepest = pool.features[-1]
+    scores = []
+    for learn, hold in _folds(pool, folds, seed):
+        head = _gaussian(deepest[torch.from_numpy(learn)].float())
+        plain = hold[pool.plain[hold]]
+        logits, _ = head([deepest[torch.from_numpy(plain)].float()])
+        scores.append(logits.double().numpy())
+    return _gaussian(deepest.float()), threshold.one_class(np.concatenate(scores))
+
+
+def _gaussian(features: Tensor) -> GaussianHead:
+    head = GaussianHead(int(features.shape[1]))
+    head.fit(features)
+    return head.eval()
+
+
+__all__ = ["MIN_ANOMALOUS", "Budget", "Fitted", "Network", "SegmentationHead", "fit"]
