@@ -125,7 +125,7 @@ def run(main: Main, *, service: str, settings: ServiceSettings) -> NoReturn:
 
 
 async def _live(main: Main, service: str, health: Health) -> int:
-    lifecycle = Lifecycle(service, health)
+    lifecycle = Lifecycle(service, health, BUDGET_SECONDS)
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:

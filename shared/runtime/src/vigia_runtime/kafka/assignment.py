@@ -49,7 +49,13 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._kept: dict[TopicPartition, PartitionOffsets] = {}
         self._paused: set[TopicPartition] = set()
         self._commit_lock = asyncio.Lock()
+        self._settled = False
         self.failure: BaseException | None = None
+
+    @property
+    def partitions(self) -> frozenset[int] | None:
+        """The numbers of the partitions assigned now; None before the first assignment and during a rebalance."""
+        return frozenset(p.partition for p in self._partitions) if self._settled else None
 
     # Called by aiokafka ----------------------------------------------------------------------------------------------
 
@@ -58,6 +64,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         await self.commit_within(self._commit_seconds)
         self._kept = self._partitions
         self._partitions = {}
+        self._settled = False
         self._paused.clear()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -76,6 +83,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                     if not await budget.pause():
                         raise Transient(f"positions cannot be read: {type(error).__name__}") from error
                 else:
+                    self._settled = True
                     break
         except Exception as error:  # noqa: BLE001  aiokafka swallows what a listener raises; the loop must not
             self.failure = error

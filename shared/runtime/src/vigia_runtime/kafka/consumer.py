@@ -46,6 +46,8 @@ MAX_UNCOMMITTED = 4096
 DRAIN_SECONDS = 18.0
 SESSION_TIMEOUT_MS = 10_000
 HEARTBEAT_INTERVAL_MS = 3_000
+#: Above the longest the loop may go without polling (it polls at least once a second, paused or not).
+MAX_POLL_INTERVAL_MS = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,18 @@ class ConsumerLoop:
         self._labels = (topic.name, group)
         self._tasks: dict[asyncio.Task[None], TopicPartition] = {}
         self._settled = asyncio.Event()
+        self._assignment: Assignment | None = None
         self._failure: BaseException | None = None
 
     @property
     def in_flight(self) -> int:
         """Records being handled now."""
         return len(self._tasks)
+
+    @property
+    def assigned(self) -> frozenset[int] | None:
+        """The partitions this member has; None before the first assignment."""
+        return None if self._assignment is None else self._assignment.partitions
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until ``stopping`` is set, then finish what is in flight, commit and leave the group.
@@ -123,6 +131,7 @@ class ConsumerLoop:
         assignment = Assignment(
             consumer, start=self._start, commit_seconds=LAST_COMMIT_SECONDS, gap=self._gap, revoked=self._cancel
         )
+        self._assignment = assignment
         consumer.subscribe([prefixed(self._settings, self._topic.name)], listener=assignment)
         committer = asyncio.create_task(self._commit_regularly(assignment), name=f"commit {self._topic.name}")
         try:
@@ -153,7 +162,7 @@ class ConsumerLoop:
                 session_timeout_ms=SESSION_TIMEOUT_MS,
                 heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
                 rebalance_timeout_ms=30_000,
-                max_poll_interval_ms=300_000,
+                max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
                 max_partition_fetch_bytes=MAX_RECORD_BYTES,
             )
             try:

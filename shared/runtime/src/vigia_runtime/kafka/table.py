@@ -110,9 +110,10 @@ class CompactedTable(Generic[T]):
             try:
                 await consumer.start()
                 if name in await consumer.topics():
-                    partitions = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name)]
-                    consumer.assign(partitions)
-                    await consumer.seek_to_beginning(*partitions)
+                    # Without a group every partition is ours, also one that is added later.
+                    consumer.subscribe([name])
+                    while not consumer.assignment() and not stopping.is_set():
+                        await asyncio.sleep(0.01)
                     return consumer
                 problem = f"there is no topic {name}"
             except (KafkaError, OSError, TimeoutError) as error:
