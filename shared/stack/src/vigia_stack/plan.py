@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from vigia_stack.errors import StackError
 from vigia_stack.parts.base import Part, Step
+from vigia_stack.parts.gateway import GatewayPart
 from vigia_stack.parts.kafka import KafkaPart
-from vigia_stack.parts.objects import ObjectsPart
+from vigia_stack.parts.objects import Buckets, ObjectsPart
 from vigia_stack.parts.postgres import PostgresPart
+from vigia_stack.parts.prometheus import PrometheusPart
+from vigia_stack.parts.service import Migrate, ServicePart, Topics
 from vigia_stack.parts.triton import TritonPart
+from vigia_stack.services import AGGREGATOR, BUCKETS, PROCESSES, REGISTRY, SCRAPED, UPSTREAMS, USER_BUCKET
 from vigia_stack.site import Site
 
-THIRD_PARTY: dict[str, Callable[[Site], Part]] = {
-    "kafka": KafkaPart,
-    "postgres": PostgresPart,
-    "objects": ObjectsPart,
-    "triton": TritonPart,
-}
+
+def everything(site: Site) -> dict[str, Part | Step]:
+    """All parts and steps of the product by name, each after those it needs."""
+    objects = ObjectsPart(site)
+    jobs: list[Part | Step] = [
+        KafkaPart(site),
+        PostgresPart(site),
+        objects,
+        TritonPart(site),
+        PrometheusPart(site, SCRAPED),
+        GatewayPart(site, UPSTREAMS),
+        Topics(site),
+        Buckets(site, objects, (*BUCKETS, USER_BUCKET)),
+        Migrate(site, REGISTRY, needs=("postgres",)),
+        Migrate(site, AGGREGATOR, needs=("postgres",)),
+        *(ServicePart(site, process) for process in PROCESSES),
+    ]
+    return {job.name: job for job in jobs}
 
 
 def build(site: Site, names: Sequence[str]) -> list[Part | Step]:
     """The jobs of these names and of all they need. Raises StackError for an unknown name."""
-    known: dict[str, Part | Step] = {name: make(site) for name, make in THIRD_PARTY.items()}
+    known = everything(site)
     wanted: dict[str, Part | Step] = {}
 
     def add(name: str) -> None:

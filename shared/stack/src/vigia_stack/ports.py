@@ -6,6 +6,7 @@ import json
 import os
 import random
 import socket
+import threading
 from pathlib import Path
 
 from vigia_stack.errors import StackError
@@ -33,11 +34,16 @@ class Ports:
 
     def __init__(self, file: Path, *, well_known: bool) -> None:
         self._file = file
+        self._lock = threading.Lock()
         self._well_known = well_known
         self._known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
 
     def get(self, name: str) -> int:
         """The port of `name`, chosen at the first call and remembered."""
+        with self._lock:
+            return self._get(name)
+
+    def _get(self, name: str) -> int:
         wanted = os.environ.get(f"VIGIA_PORT_{name.replace('-', '_').upper()}") if self._well_known else None
         if wanted:
             self._remember(name, int(wanted))
@@ -47,9 +53,10 @@ class Ports:
 
     def release_taken(self, names: set[str]) -> None:
         """Forget those of `names` that another program has taken meanwhile. Call only for parts that do not run."""
-        for name in names & self._known.keys():
-            if not is_free(self._known[name]):
-                del self._known[name]
+        with self._lock:
+            for name in names & self._known.keys():
+                if not is_free(self._known[name]):
+                    del self._known[name]
 
     def _choose(self, name: str) -> int:
         usual = WELL_KNOWN.get(name)

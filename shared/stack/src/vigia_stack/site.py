@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import threading
 from pathlib import Path
 
 from vigia_stack.ports import Ports
@@ -38,20 +40,34 @@ class Site:
         folder.mkdir(exist_ok=True)
         return folder / name
 
-    def secret_file(self, name: str, make: str | None = None) -> Path:
-        """File with a secret, written at the first call (`make`, or 40 random digits), for the owner only."""
-        folder = self.state / "secrets"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        file = folder / name
+    def secret_file(self, name: str) -> Path:
+        """File with a secret of 40 random digits and letters, made at the first call, readable by its owner only."""
+        file = self._secrets() / name
         if not file.exists():
-            value = secrets.token_hex(20) if make is None else make
-            temporary = folder / f".{name}.{os.getpid()}"
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w") as out:
-                out.write(value)
-            temporary.replace(file)
+            made = self.write_secret(f".{name}.{os.getpid()}.{threading.get_ident()}", secrets.token_hex(20))
+            with contextlib.suppress(FileExistsError):  # another thread or process was first: its value counts
+                os.link(made, file)
+            made.unlink()
         return file
 
     def secret(self, name: str) -> str:
         """A secret's value."""
         return self.secret_file(name).read_text()
+
+    def write_secret(self, name: str, value: str) -> Path:
+        """Write a value that holds a secret among the secrets."""
+        return self.write_private(self._secrets() / name, value)
+
+    def write_private(self, file: Path, text: str) -> Path:
+        """Write a file that only its owner can read, as a whole and only if it changes."""
+        if not file.exists() or file.read_text() != text:
+            temporary = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+                out.write(text)
+            temporary.replace(file)
+        return file
+
+    def _secrets(self) -> Path:
+        folder = self.state / "secrets"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder

@@ -52,7 +52,7 @@ class ObjectsPart(Part):
 
     @property
     def store(self) -> ObjectStoreAddress:
-        key = self.site.secret_file("access-key-id", make=None).read_text()
+        key = self.site.secret("access-key-id")
         return ObjectStoreAddress(
             f"http://127.0.0.1:{self.port('objects')}", key, self.site.secret("secret-access-key")
         )

