@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from vigia_runtime.http import serve
-
 from vigia_ingestion.bootstrap import build
 from vigia_ingestion.entrypoints.http import push_app
 from vigia_ingestion.settings import Settings
+from vigia_runtime.http import serve
 from vigia_runtime.lifecycle import Lifecycle
 
 
@@ -21,7 +20,10 @@ async def work(lifecycle: Lifecycle, settings: Settings) -> None:
     lifecycle.health.probe("kafka", parts.producer.probe)
     lifecycle.spawn("camera failure", _first_of(parts.supervisor.failure(), lifecycle))
     table = lifecycle.spawn("camera table", parts.table.run(lifecycle.stopping))
-    door = lifecycle.spawn("push door", serve(push_app(parts.door, parts.authenticator), settings.http, lifecycle))
+    door = lifecycle.spawn(
+        "push door",
+        serve(push_app(parts.door, parts.authenticator, settings.http.max_body_bytes), settings.http, lifecycle),
+    )
     try:
         await parts.assignment.run(lifecycle.stopping)
     finally:
