@@ -1,0 +1,386 @@
+"""A line in miniature: real Kafka, object store and Triton, a tiny real model, and detection's real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from tritonclient.grpc.aio import InferenceServerClient
+
+from vigia_contracts.cameras import CAMERA_CHANGED, Camera, CameraPolicy, SyntheticSource
+from vigia_contracts.deployments import DEPLOYMENT_CHANGED, Deployment, ThresholdRecord
+from vigia_contracts.events import Event, encode
+from vigia_contracts.events import decode as decode_event
+from vigia_contracts.inspections import Inspection
+from vigia_contracts.topics import CAMERAS, DEPLOYMENTS, INSPECTIONS, Topic
+from vigia_runtime.kafka.topics import ensure_topics
+from vigia_runtime.settings import KafkaSettings
+from vigia_stack.parts.objects import ObjectStoreAddress
+from vigia_stack.parts.triton import TritonAddress
+from vigia_vision.manifest import Decision, InputContract, Label, Manifest, TensorSpec, Threshold
+
+T = TypeVar("T")
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+WIDTH, HEIGHT = 64, 48
+SIDE = 16
+
+
+def tiny_model() -> bytes:
+    """A segmentation graph: the maps are the pixels' brightness, the score is the brightest pixel's."""
+    tensors = [
+        numpy_helper.from_array(np.array([3], np.int64), "channel"),
+        numpy_helper.from_array(np.array([1, 2, 3], np.int64), "places"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.array(255, np.float32), "white"),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["numbers", "white"], ["shares"]),
+        helper.make_node("ReduceMean", ["shares", "channel"], ["grey"], keepdims=0),
+        helper.make_node("Unsqueeze", ["grey", "one"], ["maps"]),
+        helper.make_node("ReduceMax", ["maps", "places"], ["top"], keepdims=0),
+        helper.make_node("Unsqueeze", ["top", "one"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brightest",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
+        [
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n", 1]),
+            helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", 1, SIDE, SIDE]),
+        ],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def tiny_manifest(kind: str = "anomaly-segmentation", side: int = SIDE) -> Manifest:
+    """The graph's manifest; ``anomaly-classification`` leaves the maps unread."""
+    maps = kind == "anomaly-segmentation"
+    return Manifest(
+        kind=kind,  # type: ignore[arg-type]
+        labels=(Label(name="bright", color="#23a436"),) if maps else (),
+        input=InputContract(width=side, height=side, image_width=WIDTH, image_height=HEIGHT),
+        outputs=(
+            TensorSpec(name="score", shape=(-1, 1)),
+            *((TensorSpec(name="maps", shape=(-1, 1, SIDE, SIDE)),) if maps else ()),
+        ),
+        threshold=Threshold(value=0.5),
+        decision=Decision(pixel_thresholds=(0.5,) if maps else ()),
+    )
+
+
+async def load_tiny_model(grpc: str, name: str) -> None:
+    """What hosting does: the complete configuration and the file travel with the load request."""
+    config = {
+        "name": name,
+        "backend": "onnxruntime",
+        "max_batch_size": 8,
+        "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": [SIDE, SIDE, 3]}],
+        "output": [
+            {"name": "score", "data_type": "TYPE_FP32", "dims": [1]},
+            {"name": "maps", "data_type": "TYPE_FP32", "dims": [1, SIDE, SIDE]},
+        ],
+        "instance_group": [{"kind": "KIND_CPU", "count": 1}],
+        "dynamic_batching": {"max_queue_delay_microseconds": 500},
+    }
+    async with InferenceServerClient(grpc) as client:
+        await client.load_model(name, config=json.dumps(config), files={"file:1/model.onnx": tiny_model()})
+
+
+def picture(*, defect: bool, width: int = WIDTH, height: int = HEIGHT, form: str = "JPEG") -> bytes:
+    """A dark part; with ``defect`` a white corner, an eighth of the image."""
+    pixels = np.full((height, width, 3), 30, np.uint8)
+    if defect:
+        pixels[: height // 4, : width // 2] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form)
+    return file.getvalue()
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]] | Callable[[], T | None], seconds: float = 30) -> T:
+    """What ``look`` returns once it is not None; AssertionError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found is not None:
+            return found
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+@dataclass
+class Line:
+    """One topic prefix with its topics, a producer, and everything that was published on ``inspections``."""
+
+    kafka: KafkaSettings
+    triton: str
+    objects: ObjectStoreAddress
+    logs: Path
+    evidence: str = field(default_factory=lambda: f"evidence-{uuid.uuid4().hex[:8]}")
+    frames: str = field(default_factory=lambda: f"frames-{uuid.uuid4().hex[:8]}")
+    producer: AIOKafkaProducer = None
+    inspections: list[Inspection] = field(default_factory=list)
+    _reader: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await ensure_topics(self.kafka)
+        for bucket in (self.evidence, self.frames):
+            self.objects.client().create_bucket(Bucket=bucket)
+        self.producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap, acks="all", linger_ms=0)
+        await self.producer.start()
+        self._reader = asyncio.create_task(self._read())
+
+    async def close(self) -> None:
+        assert self._reader is not None
+        self._reader.cancel()
+        await asyncio.wait({self._reader})
+        await self.producer.stop()
+
+    async def _read(self) -> None:
+        async for record in self.records(INSPECTIONS):
+            event = decode_event(
+                INSPECTIONS,
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+                timestamp_ms=record.timestamp,
+            )
+            assert isinstance(event.data, Inspection)
+            assert event.id == str(event.data.inspection_id)
+            self.inspections.append(event.data)
+
+    async def records(self, topic: Topic | str) -> AsyncIterator[Any]:
+        """Every record of a topic from its start, without end."""
+        name = self.topic(topic)
+        consumer = AIOKafkaConsumer(name, bootstrap_servers=self.kafka.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            async for record in consumer:
+                yield record
+        finally:
+            await consumer.stop()
+
+    def topic(self, topic: Topic | str) -> str:
+        return self.kafka.topic_prefix + (topic if isinstance(topic, str) else topic.name)
+
+    async def publish(self, topic: Topic, event: Event) -> None:
+        record = encode(topic, event)
+        await self.producer.send_and_wait(self.topic(topic), key=record.key, value=record.value, headers=record.headers)
+
+    async def camera(self, camera_id: str, **policy: Any) -> Camera:
+        """Register a camera."""
+        camera = Camera(
+            camera_id=camera_id,
+            account_id=ACCOUNT,
+            region=REGION,
+            line_id="demo",
+            station="oven",
+            product="cookie",
+            project="cookies",
+            source=SyntheticSource(),
+            policy=CameraPolicy(**policy),
+        )
+        await self._announce(CAMERAS, CAMERA_CHANGED, camera_id, camera)
+        return camera
+
+    async def deploy(self, key: str, triton_model: str, **changes: Any) -> Deployment:
+        """Announce a hosted version under ``key``, a camera id or "model" for its own ARN."""
+        version = str(changes.pop("model_version", "1"))
+        manifest = changes.pop("manifest", tiny_manifest())
+        project = changes.pop("project", "cookies")
+        arn = f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{project}/{version}"
+        deployment = Deployment(
+            account_id=ACCOUNT,
+            region=REGION,
+            project=project,
+            model_arn=arn,
+            model_version=version,
+            triton_model=triton_model,
+            manifest=manifest.model_dump(mode="json"),
+            threshold=changes.pop(
+                "threshold", ThresholdRecord(threshold_id="t1", value=0.5, created_at=datetime.now(UTC))
+            ),
+            revision=1,
+            changed_at=datetime.now(UTC),
+            **changes,
+        )
+        await self._announce(DEPLOYMENTS, DEPLOYMENT_CHANGED, arn if key == "model" else key, deployment)
+        return deployment
+
+    async def _announce(self, topic: Topic, kind: str, key: str, payload: Any) -> None:
+        now = datetime.now(UTC)
+        await self.publish(topic, Event(type=kind, source="test", id=uuid.uuid4().hex, time=now, data=payload, key=key))
+
+    async def frame(self, camera: str | None, value: bytes | None, frame_id: str, **more: str) -> None:
+        """What a plain producer sends: four headers, the camera as the key, the image as the value."""
+        headers = {
+            "ce_specversion": "1.0",
+            "ce_id": frame_id,
+            "ce_source": "plain-producer",
+            "ce_type": "vigia.frame.captured.v1",
+            **more,
+        }
+        await self.producer.send_and_wait(
+            self.topic("frames"),
+            key=camera.encode() if camera is not None else None,
+            value=value,
+            headers=[(name, text.encode()) for name, text in headers.items()],
+        )
+
+    async def inspected(self, *frame_ids: str, seconds: float = 30) -> list[Inspection]:
+        """The inspections of these frames, in this order, once each has one."""
+
+        def look() -> list[Inspection] | None:
+            found = {one.frame_id: one for one in self.inspections}
+            return [found[name] for name in frame_ids] if all(name in found for name in frame_ids) else None
+
+        return await eventually(look, seconds)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        given = {
+            "KAFKA__BOOTSTRAP": self.kafka.bootstrap,
+            "KAFKA__TOPIC_PREFIX": self.kafka.topic_prefix,
+            "OBJECTS__ENDPOINT": self.objects.endpoint,
+            "OBJECTS__REGION": self.objects.region,
+            "OBJECTS__ACCESS_KEY_ID": self.objects.access_key_id,
+            "OBJECTS__SECRET_ACCESS_KEY": self.objects.secret_access_key,
+            "BUCKETS__EVIDENCE": self.evidence,
+            "BUCKETS__FRAMES": self.frames,
+            "TRITON__URLS": self.triton,
+            **more,
+        }
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_DETECTION_")}
+        return clean | {f"VIGIA_DETECTION_{name}": value for name, value in given.items()}
+
+    @contextmanager
+    def process(self, kind: str, **settings: str) -> Iterator[Process]:
+        """``vigia-detection <kind>``, ready; ended with SIGTERM, which must succeed unless it was killed."""
+        side = free_port()
+        log = self.logs / f"{kind}-{uuid.uuid4().hex[:6]}.log"
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                [str(Path(sys.executable).with_name("vigia-detection")), kind],
+                env=self.environment(SIDE__PORT=str(side), **settings),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        running = Process(child, f"http://127.0.0.1:{side}", log)
+        try:
+            running.wait_ready()
+            yield running
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    code = child.wait(30)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+                    raise
+                assert code == 0, log.read_text()[-3000:]
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of detection."""
+
+    child: subprocess.Popen[bytes]
+    side: str
+    log: Path
+
+    def wait_ready(self, seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            assert self.child.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            try:
+                if httpx.get(f"{self.side}/ready", timeout=2).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        self.child.send_signal(signal.SIGKILL)
+        self.child.wait()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of one sample; 0 where there is none."""
+        for line in httpx.get(f"{self.side}/metrics", timeout=5).text.splitlines():
+            if line.startswith(f"{name}{{") and all(f'{key}="{value}"' in line for key, value in labels.items()):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+async def tiny(triton: TritonAddress) -> str:
+    """The name in Triton of the tiny model, loaded."""
+    name = f"tiny-{uuid.uuid4().hex[:8]}"
+    await load_tiny_model(triton.grpc, name)
+    return name
+
+
+@pytest.fixture(scope="module")
+async def line(
+    kafka: str, object_store: ObjectStoreAddress, triton: TritonAddress, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Line]:
+    """A line with topics and buckets of its own."""
+    settings = KafkaSettings(bootstrap=kafka, topic_prefix=f"t{uuid.uuid4().hex[:10]}.")
+    one = Line(settings, triton.grpc, object_store, tmp_path_factory.mktemp("detection"))
+    await one.open()
+    yield one
+    await one.close()
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What tests cannot import from here."""
+
+    picture: Callable[..., bytes] = picture
+    manifest: Callable[..., Manifest] = tiny_manifest
+    load: Callable[[str, str], Awaitable[None]] = load_tiny_model
+    eventually: Callable[..., Awaitable[Any]] = eventually
+    free_port: Callable[[], int] = free_port
+    width: int = WIDTH
+    height: int = HEIGHT
+    account: str = ACCOUNT
+    region: str = REGION
+
+
+@pytest.fixture(scope="session")
+def kit() -> Kit:
+    """Helpers."""
+    return Kit()
