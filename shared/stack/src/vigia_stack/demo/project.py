@@ -41,8 +41,8 @@ class Project:
         for folder in ("training-images", "mask-images"):
             for file in sorted((self._samples / folder).iterdir()):
                 sent += self._put(f"{NAME}/{folder}/{file.name}", file.read_bytes())
-        template = (self._samples / "template.manifest").read_text()
-        manifest = template.replace("{s3-bucket}", f"{self._bucket}/{NAME}")
+        template = (self._samples / "train_segmentation.manifest").read_text()
+        manifest = template.replace("s3://s3-bucket/getting-started/", f"s3://{self._bucket}/{NAME}/")
         sent += self._put(self._manifest_key, manifest.encode())
         return sent
 
@@ -114,9 +114,7 @@ class Project:
         return stopped
 
     def _model(self, version: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._lookout.describe_model(ProjectName=NAME, ModelVersion=version)[
-            "ModelDescription"
-        ]
+        found: dict[str, Any] = self._lookout.describe_model(ProjectName=NAME, ModelVersion=version)["ModelDescription"]
         return found
 
     def _wait(
