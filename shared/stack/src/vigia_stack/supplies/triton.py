@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -49,7 +50,9 @@ def gpu_wanted() -> bool:
 def triton() -> Triton:
     """The server's files, fetched at the first call. Raises StackError when they cannot be had."""
     kind = "gpu" if gpu_wanted() else "cpu"
-    folder = made_once(f"triton-0.7.0-{kind}-{_python()}", _fetch)
+    # The environment refers to the Python it was made with.
+    base = hashlib.sha256(sys.base_prefix.encode()).hexdigest()[:8]
+    folder = made_once(f"triton-0.7.0-{kind}-{_python()}-{base}", _fetch)
     return Triton(folder / "environment", folder / "backends")
 
 

@@ -1,23 +1,17 @@
-"""uv, the installer, from PyPI into the cache."""
+"""uv, the installer; `scripts/setup` puts it into the cache."""
 
 from __future__ import annotations
 
 import shutil
-import sys
-import venv
-from pathlib import Path
 
-from vigia_stack.supplies.once import call, made_once
-
-VERSION = "0.13.9"
+from vigia_stack import paths
+from vigia_stack.errors import StackError
 
 
 def uv() -> str:
-    """Path of uv: the one on PATH, or one installed into the cache. Raises StackError when it cannot be installed."""
-    return shutil.which("uv") or str(made_once(f"uv-{VERSION}", _fetch) / "bin" / "uv")
-
-
-def _fetch(folder: Path) -> None:
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    call([str(python), "-m", "pip", "install", "-q", f"uv=={VERSION}"], f"installing uv (with {sys.executable})")
+    """Path of uv. Raises StackError when it is neither in the cache nor on PATH."""
+    cached = paths.cache() / "tools" / "uv"
+    found = str(cached) if cached.exists() else shutil.which("uv")
+    if found is None:
+        raise StackError("uv is not installed; run `make setup`")
+    return found

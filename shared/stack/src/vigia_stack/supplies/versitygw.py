@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from vigia_stack import paths
 from vigia_stack.errors import StackError
 from vigia_stack.supplies.once import call, made_once
 
@@ -18,7 +19,8 @@ def versitygw() -> Path:
 
 
 def _build(folder: Path) -> None:
-    go = os.environ.get("VIGIA_GO") or shutil.which("go")
+    cached = paths.cache() / "tools" / "go"
+    go = str(cached) if cached.exists() else shutil.which("go")
     if go is None:
         raise StackError("go is not installed (1.25 or newer is needed); run `make setup`")
     env = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0", "GOFLAGS": "-ldflags=-s -trimpath"}
