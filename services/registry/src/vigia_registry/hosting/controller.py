@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from vigia_registry.hosting import announcements, repository
 from vigia_registry.hosting.domain import Observed
@@ -14,7 +15,7 @@ from vigia_registry.hosting.leadership import Leadership
 from vigia_registry.hosting.replica import Order, Replica
 from vigia_registry.hosting.repository import Target
 from vigia_registry.hosting.settings import HostingSettings
-from vigia_registry.hosting.versions import Limits, advance, wanted
+from vigia_registry.hosting.versions import Limits, ReplicaReport, advance, wanted
 from vigia_runtime import metrics
 from vigia_runtime.errors import Transient
 from vigia_runtime.health import Health
@@ -43,6 +44,7 @@ class Controller:
             drain=timedelta(seconds=settings.drain_seconds), start=timedelta(seconds=settings.start_seconds)
         )
         self._health = health
+        self._shown: dict[tuple[UUID, str], ReplicaReport] = {}
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until ``stopping``. Transient when the database stays away; what serves goes on serving then."""
@@ -102,6 +104,7 @@ class Controller:
             replica.orders, replica.frozen = orders, False
         for target in targets:
             await self._advance(target, now)
+        await self._show(targets)
         seen = Counter(target.hosting.observed for target in targets)
         for observed in Observed:
             metrics.HOSTED_MODELS.labels(observed.value).set(seen[observed])
@@ -123,6 +126,24 @@ class Controller:
             after=change.observed.value,
             reason=change.reason,
         )
+
+    async def _show(self, targets: Sequence[Target]) -> None:
+        """Keep for people to see how each Triton has each version, where that changed."""
+        reports = {
+            (target.hosting.id, replica.triton.address): replica.report(target.hosting.triton_model)
+            for target in targets
+            for replica in self._replicas
+        }
+        if reports == self._shown:
+            return
+        async with self._leadership.transaction() as session:
+            # A version may have been deleted since it was read: then there is nothing to keep for it.
+            there = await repository.existing(session, {version for version, _ in reports})
+            changed = {
+                key: report for key, report in reports.items() if key[0] in there and self._shown.get(key) != report
+            }
+            await repository.keep_sightings(session, changed, await repository.seen(session) - reports.keys())
+        self._shown = reports
 
     async def _lead(self, stopping: asyncio.Event) -> bool:
         """Become the leader; False while another is. Transient when the database stays away."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_contracts.base import ObjectRef
 from vigia_registry.hosting.domain import Desired, Hosting, Observed, triton_name
-from vigia_registry.hosting.tables import hostings
-from vigia_registry.hosting.versions import Change
+from vigia_registry.hosting.tables import hostings, sightings
+from vigia_registry.hosting.versions import Change, ReplicaReport
 from vigia_registry.models.tables import model_versions
 from vigia_registry.projects.tables import projects
 
@@ -84,3 +85,38 @@ async def record(session: AsyncSession, target: Target, change: Change) -> bool:
         .returning(hostings.c.model_version_id)
     )
     return written.one_or_none() is not None
+
+
+async def keep_sightings(
+    session: AsyncSession, changed: Mapping[tuple[UUID, str], ReplicaReport], gone: Iterable[tuple[UUID, str]]
+) -> None:
+    """Write what has changed in the eyes of each Triton (by version and address), and forget what is ``gone``."""
+    for (version, triton), report in changed.items():
+        row = insert(sightings).values(
+            model_version_id=version, triton=triton, report=report.report, reason=report.reason
+        )
+        await session.execute(
+            row.on_conflict_do_update(
+                index_elements=[sightings.c.model_version_id, sightings.c.triton],
+                set_={"report": row.excluded.report, "reason": row.excluded.reason, "seen_at": func.now()},
+            )
+        )
+    if keys := list(gone):
+        named = tuple_(sightings.c.model_version_id, sightings.c.triton).in_(keys)
+        await session.execute(delete(sightings).where(named))
+
+
+async def seen(session: AsyncSession) -> set[tuple[UUID, str]]:
+    """Versions and Tritons that a sighting is kept of."""
+    rows = await session.execute(select(sightings.c.model_version_id, sightings.c.triton))
+    return {(row.model_version_id, row.triton) for row in rows}
+
+
+async def existing(session: AsyncSession, versions: Iterable[UUID]) -> set[UUID]:
+    """Those of ``versions`` that are still hosted or were, locked until the transaction ends."""
+    query = (
+        select(hostings.c.model_version_id)
+        .where(hostings.c.model_version_id.in_(list(versions)))
+        .with_for_update(read=True, key_share=True)
+    )
+    return {row.model_version_id for row in await session.execute(query)}

@@ -40,6 +40,17 @@ hostings = Table(
     CheckConstraint("min_units >= 1 and (max_units is null or max_units >= min_units)", name="units"),
 )
 
+#: What each Triton was last seen to make of each version; for people to look at, nothing is decided from it.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("model_version_id", ForeignKey(hostings.c.model_version_id, ondelete="CASCADE"), primary_key=True),
+    Column("triton", Text, primary_key=True),
+    Column("report", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("seen_at", Moment, nullable=False, server_default=func.now()),
+)
+
 #: Revisions of announced records. One sequence for all: under each key they grow, also after a record was removed.
 revisions = Sequence("revisions", metadata=metadata)
 

@@ -95,6 +95,22 @@ def upgrade() -> None:
         schema=SCHEMA,
     )
     op.create_table(
+        "sightings",
+        sa.Column("model_version_id", sa.Uuid, nullable=False),
+        sa.Column("triton", sa.Text, nullable=False),
+        sa.Column("report", sa.String(8), nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("seen_at", MOMENT, nullable=False, server_default=NOW),
+        sa.PrimaryKeyConstraint("model_version_id", "triton", name="pk_sightings"),
+        sa.ForeignKeyConstraint(
+            ["model_version_id"],
+            [f"{SCHEMA}.hostings.model_version_id"],
+            name="fk_sightings_model_version_id_hostings",
+            ondelete="CASCADE",
+        ),
+        schema=SCHEMA,
+    )
+    op.create_table(
         "announcements",
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
@@ -107,6 +123,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("announcements", "hostings", "cameras", "lines"):
+    for table in ("announcements", "sightings", "hostings", "cameras", "lines"):
         op.drop_table(table, schema=SCHEMA)
     op.execute(sa.schema.DropSequence(sa.Sequence("revisions", schema=SCHEMA)))

@@ -1,0 +1,85 @@
+"""What people see of hosting: every version that is or should be hosted, and how each Triton has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_registry.hosting.domain import Desired, Observed
+from vigia_registry.hosting.tables import hostings, sightings
+from vigia_registry.hosting.versions import Report
+from vigia_registry.identity.domain import Owner
+from vigia_registry.models.tables import model_versions
+from vigia_registry.projects.tables import projects
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A version as one Triton was last seen to have it."""
+
+    triton: str
+    report: Report
+    reason: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostedVersion:
+    """A version, what is wanted of it and what is seen. ``since``: when ``observed`` last changed."""
+
+    project: str
+    version: int
+    arn: str
+    desired: Desired
+    observed: Observed
+    reason: str | None
+    min_units: int
+    max_units: int | None
+    in_service_units: int
+    triton_model: str | None
+    since: datetime
+    tritons: tuple[Sighting, ...]
+
+
+async def hosted(session: AsyncSession, owner: Owner) -> list[HostedVersion]:
+    """The account's versions that are or should be hosted, by project and number. They are few: each costs memory."""
+    rows = await session.execute(
+        select(hostings, projects.c.name, model_versions.c.version, model_versions.c.arn)
+        .join(model_versions, model_versions.c.id == hostings.c.model_version_id)
+        .join(projects, projects.c.id == model_versions.c.project_id)
+        .where(
+            model_versions.c.account_id == owner.account_id,
+            model_versions.c.region == owner.region,
+            or_(hostings.c.desired == Desired.HOSTED, hostings.c.observed != Observed.ABSENT),
+        )
+        .order_by(projects.c.name, model_versions.c.version)
+    )
+    found = rows.all()
+    ids = [row.model_version_id for row in found]
+    notes = await session.execute(
+        select(sightings).where(sightings.c.model_version_id.in_(ids)).order_by(sightings.c.triton)
+    )
+    by_version: dict[object, list[Sighting]] = {}
+    for note in notes:
+        sighting = Sighting(note.triton, Report(note.report), note.reason, note.seen_at)
+        by_version.setdefault(note.model_version_id, []).append(sighting)
+    return [
+        HostedVersion(
+            project=row.name,
+            version=row.version,
+            arn=row.arn,
+            desired=Desired(row.desired),
+            observed=Observed(row.observed),
+            reason=row.reason,
+            min_units=row.min_units,
+            max_units=row.max_units,
+            in_service_units=row.in_service_units,
+            triton_model=row.triton_model,
+            since=row.observed_at,
+            tritons=tuple(by_version.get(row.model_version_id, ())),
+        )
+        for row in found
+    ]

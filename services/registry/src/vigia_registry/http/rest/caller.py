@@ -1,0 +1,78 @@
+"""Who is asking, and what the routes share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vigia_registry.bootstrap import Deps
+from vigia_registry.identity.domain import Owner
+from vigia_registry.pagination import Pages
+from vigia_runtime.errors import Transient
+from vigia_runtime.postgres import transient
+from vigia_runtime.signin import Authenticator, region_of, signed_in
+
+SERVICE = "vigia"
+
+
+class Action(StrEnum):
+    """What a key's policy must allow."""
+
+    READ_CAMERAS = "vigia:ReadCameras"  # and lines
+    CHANGE_CAMERAS = "vigia:ChangeCameras"
+    READ_MODELS = "vigia:ReadModels"  # and hosting
+
+
+class Answer(BaseModel):
+    """What a route answers with."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+Limit = Annotated[int, Query(ge=1, le=200, description="rows per page")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before")]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every route of this API is made with."""
+
+    deps: Deps
+    authenticator: Authenticator
+    pages: Pages
+
+    def caller(self, action: Action) -> Callable[[Request], Awaitable[Owner]]:
+        """A dependency: the caller's account and region, once it has proven that it may do ``action``."""
+        identify = signed_in(self.authenticator, SERVICE, action.value)
+        home = self.deps.settings.bootstrap.region
+
+        async def owner(request: Request) -> Owner:
+            credential = await identify(request)
+            return Owner(credential.account_id, region_of(request, home))
+
+        return owner
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A transaction; Transient (503) while the database is away."""
+        try:
+            async with self.deps.database.transaction() as session:
+                yield session
+        except SQLAlchemyError as error:
+            if transient(error):
+                raise Transient(f"database: {type(error).__name__}") from error
+            raise
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """For the document: these statuses are answered with a problem (application/problem+json)."""
+    meanings = {400: "Bad input; `details.problems` names the fields", 404: "No such thing", 409: "In conflict"}
+    return {code: {"description": meanings[code]} for code in codes}

@@ -1,0 +1,68 @@
+"""``/api/v1/lines``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from vigia_contracts.base import Name
+from vigia_registry.http.rest.caller import Action, Answer, Cursor, Door, Limit, problems
+from vigia_registry.identity.domain import Owner
+from vigia_registry.lines import service
+from vigia_registry.lines.domain import Line
+
+
+class NewLine(BaseModel):
+    """A line to create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    line_id: Name
+    description: str = Field(default="", max_length=500)
+
+
+class LineItem(Answer):
+    line_id: str
+    description: str
+    created_at: datetime
+
+
+class LinePage(Answer):
+    items: list[LineItem]
+    next: str | None
+
+
+def create_router(door: Door) -> APIRouter:
+    """Routes of lines."""
+    router = APIRouter(prefix="/lines", tags=["lines"])
+    reader = Depends(door.caller(Action.READ_CAMERAS))
+    changer = Depends(door.caller(Action.CHANGE_CAMERAS))
+
+    @router.post("", status_code=201, summary="Create a line", responses=problems(400, 409))
+    async def create(body: NewLine, owner: Owner = changer) -> LineItem:
+        async with door.transaction() as session:
+            return _item(await service.create(session, owner, body.line_id, body.description))
+
+    @router.get("", summary="List lines")
+    async def index(limit: Limit = 50, cursor: Cursor = None, owner: Owner = reader) -> LinePage:
+        async with door.transaction() as session:
+            page = await service.page(session, door.pages, owner, cursor, limit)
+        return LinePage(items=[_item(line) for line in page.items], next=page.next_token)
+
+    @router.get("/{line_id}", summary="One line", responses=problems(404))
+    async def get(line_id: str, owner: Owner = reader) -> LineItem:
+        async with door.transaction() as session:
+            return _item(await service.get(session, owner, line_id))
+
+    @router.delete("/{line_id}", status_code=204, summary="Delete a line without cameras", responses=problems(404, 409))
+    async def delete(line_id: str, owner: Owner = changer) -> None:
+        async with door.transaction() as session:
+            await service.remove(session, owner, line_id)
+
+    return router
+
+
+def _item(line: Line) -> LineItem:
+    return LineItem(line_id=line.line_id, description=line.description, created_at=line.created_at)

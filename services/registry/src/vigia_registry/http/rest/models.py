@@ -1,0 +1,117 @@
+"""``/api/v1/models`` and ``/api/v1/hosting``: what was trained, what is being trained, what serves where. Read-only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
+from vigia_contracts.training import ModelMetrics
+from vigia_registry.hosting import overview
+from vigia_registry.hosting.domain import Desired, Observed
+from vigia_registry.hosting.versions import Report
+from vigia_registry.http.rest.caller import Action, Answer, Cursor, Door, Limit, problems
+from vigia_registry.identity.domain import Owner
+from vigia_registry.models import service as models
+from vigia_registry.models.domain import AwsStatus, ModelState, ModelView
+
+
+class Training(Answer):
+    """A training under way."""
+
+    stage: str | None
+    fraction: float | None = Field(description="share of the work that is done, 0 to 1")
+    attempt: int | None
+
+
+class ModelItem(Answer):
+    model_version: str
+    arn: str
+    status: AwsStatus
+    status_message: str
+    description: str | None
+    training: Training | None = Field(description="while it is trained, else null")
+    metrics: ModelMetrics | None
+    created_at: datetime
+
+
+class ModelPage(Answer):
+    project: str
+    items: list[ModelItem]
+    next: str | None
+
+
+class TritonItem(Answer):
+    triton: str
+    report: Report
+    reason: str
+    seen_at: datetime
+
+
+class HostingItem(Answer):
+    project: str
+    model_version: str
+    arn: str
+    desired: Desired
+    observed: Observed
+    reason: str | None
+    min_units: int
+    max_units: int | None
+    in_service_units: int
+    triton_model: str | None
+    since: datetime
+    tritons: list[TritonItem] = Field(description="the version as each Triton was last seen to have it")
+
+
+class HostingList(Answer):
+    items: list[HostingItem]
+
+
+def create_router(door: Door) -> APIRouter:
+    """Routes of models and hosting."""
+    router = APIRouter(tags=["models"])
+    reader = Depends(door.caller(Action.READ_MODELS))
+
+    @router.get("/models", summary="A project's model versions, newest first", responses=problems(404))
+    async def index(
+        project: Annotated[str, Query(min_length=1, max_length=255)],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        owner: Owner = reader,
+    ) -> ModelPage:
+        async with door.transaction() as session:
+            page = await models.page(session, door.pages, owner, project, cursor, limit)
+        return ModelPage(project=project, items=[_model(view) for view in page.items], next=page.next_token)
+
+    @router.get("/hosting", summary="What is hosted or should be, and where")
+    async def hosting(owner: Owner = reader) -> HostingList:
+        async with door.transaction() as session:
+            found = await overview.hosted(session, owner)
+        return HostingList(items=[_hosting(version) for version in found])
+
+    return router
+
+
+def _model(view: ModelView) -> ModelItem:
+    model = view.model
+    training = None
+    if model.state is ModelState.TRAINING:
+        training = Training(stage=model.stage, fraction=model.progress, attempt=model.attempt)
+    return ModelItem(
+        model_version=str(model.version),
+        arn=model.arn,
+        status=view.status,
+        status_message=view.status_message,
+        description=model.description,
+        training=training,
+        metrics=model.metrics,
+        created_at=model.created_at,
+    )
+
+
+def _hosting(found: overview.HostedVersion) -> HostingItem:
+    values = asdict(found)
+    return HostingItem(**{**values, "model_version": str(found.version)})
