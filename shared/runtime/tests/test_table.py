@@ -79,7 +79,7 @@ async def test_changes_deletions_and_bad_records(settings: KafkaSettings, produc
         await until(lambda: table.get("a") is not None)
         headers = [("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", b"/x")]
         await producer.send_raw("cameras", b"a", b"{}", [*headers, ("ce_type", CAMERA_CHANGED.encode())])
-        await producer.send_raw("cameras", None, b"{}", headers)
+        await producer.send_raw("cameras", b"\xff", None, [])
         await producer.send(CAMERAS, changed("b", "two"))
         await until(lambda: table.get("b") is not None)
         await until(lambda: metrics.TABLE_REJECTED.labels("cameras", "bad_data")._value.get() == rejected + 1)

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Final
+from urllib.parse import SplitResult
 
 from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
+from botocore.utils import normalize_url_path
 
 from vigia_runtime.errors import AccessDenied
 
@@ -114,6 +116,7 @@ async def verify(
 ) -> Credential:
     """The credential that signed ``request`` for ``service``; SignatureError, with AWS's code, where none did."""
     scope = scope_of(request.header("authorization"))
+    _check_path(request)
     _check_signed(request, scope)
     _check_scope(scope, service)
     _check_time(_timestamp(request), scope, now, skew)
@@ -134,7 +137,11 @@ async def verify(
 
 
 class _Verifier(SigV4Auth):  # type: ignore[misc]  # botocore has no types
-    """botocore's signer, told which headers were signed instead of choosing them."""
+    """botocore's signer, told which headers were signed, and given the request's parts as they came.
+
+    botocore takes a URL apart, and what a URL parser drops (a fragment, a tab, the case of the method) would then not
+    be covered by the signature.
+    """
 
     def __init__(self, credential: Credential, scope: Scope) -> None:
         super().__init__(
@@ -142,22 +149,30 @@ class _Verifier(SigV4Auth):  # type: ignore[misc]  # botocore has no types
         )
         self._signed = scope.signed_headers
 
-    def headers_to_sign(self, request: Any) -> HTTPHeaders:
+    def signature_of(self, request: SignedRequest) -> str:
         signed = HTTPHeaders()
-        for name, value in request.headers.items():
+        for name, value in request.headers:
             if name.lower() in self._signed:
                 signed.add_header(name.lower(), value)
-        return signed
-
-    def signature_of(self, request: SignedRequest) -> str:
-        url = f"http://{request.header('host') or ''}{request.path}"
-        copy = AWSRequest(method=request.method, url=f"{url}?{request.query}" if request.query else url)
-        copy.data = request.body
-        for name, value in request.headers:
-            copy.headers.add_header(name, value)
-        copy.context["timestamp"] = _timestamp(request).strftime(_TIMESTAMP)
-        signature: str = self.signature(self.string_to_sign(copy, self.canonical_request(copy)), copy)
+        canonical = "\n".join(
+            [
+                request.method,
+                self._normalize_url_path(request.path),
+                self._canonical_query_string_url(SplitResult("", "", request.path, request.query, "")),
+                self.canonical_headers(signed) + "\n",
+                self.signed_headers(signed),
+                request.header("x-amz-content-sha256") or hashlib.sha256(request.body).hexdigest(),
+            ]
+        )
+        context = SimpleNamespace(context={"timestamp": _timestamp(request).strftime(_TIMESTAMP)})
+        signature: str = self.signature(self.string_to_sign(context, canonical), context)
         return signature
+
+
+def _check_path(request: SignedRequest) -> None:
+    # The signature covers the path without dot segments and doubled slashes, the application would see them.
+    if normalize_url_path(request.path) != request.path:
+        raise SignatureError("InvalidSignatureException", "The path must have no empty and no dot segments.")
 
 
 def _check_signed(request: SignedRequest, scope: Scope) -> None:

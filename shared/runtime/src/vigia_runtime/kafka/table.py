@@ -112,7 +112,7 @@ class CompactedTable(Generic[T]):
                 if name in await consumer.topics():
                     # Without a group every partition is ours, also one that is added later.
                     consumer.subscribe([name])
-                    while not consumer.assignment() and not stopping.is_set():
+                    while not consumer.assignment() and not stopping.is_set():  # noqa: ASYNC110  aiokafka's state
                         await asyncio.sleep(0.01)
                     return consumer
                 problem = f"there is no topic {name}"

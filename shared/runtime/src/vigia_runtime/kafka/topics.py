@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError, for_code
 
 from vigia_contracts.topics import TOPICS, Topic
 from vigia_runtime.errors import Transient
@@ -17,6 +18,9 @@ from vigia_runtime.logging import get_logger
 from vigia_runtime.settings import KafkaSettings
 
 log = get_logger(__name__)
+
+#: A change may take a moment to be known to the broker that clients ask.
+VISIBLE_SECONDS = 30
 
 
 def topic_name(settings: KafkaSettings, topic: Topic | str) -> str:
@@ -73,22 +77,27 @@ async def _ensure(admin: AIOKafkaAdminClient, wanted: dict[str, Topic], replicat
 
 
 async def _visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """A created topic may take a moment to be known to the broker that clients ask."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(VISIBLE_SECONDS):
         while not set(names) <= set(await admin.list_topics()):  # noqa: ASYNC110  the condition is the broker's
             await asyncio.sleep(0.05)
 
 
 async def _raise_partitions(admin: AIOKafkaAdminClient, topics: dict[str, Topic]) -> None:
+    few = await _too_few(admin, topics)
+    if not few:
+        return
+    log.warning("topics have too few partitions", topics=few)
+    # Another process doing the same is told that they are there already; what counts is that they are.
+    with contextlib.suppress(InvalidPartitionsError):
+        await admin.create_partitions({name: NewPartitions(topics[name].partitions) for name in few})
+    async with asyncio.timeout(VISIBLE_SECONDS):
+        while await _too_few(admin, topics):  # noqa: ASYNC110  the condition is the broker's
+            await asyncio.sleep(0.05)
+
+
+async def _too_few(admin: AIOKafkaAdminClient, topics: dict[str, Topic]) -> list[str]:
     described = await admin.describe_topics(list(topics))
-    few = {
-        row["topic"]: NewPartitions(topics[row["topic"]].partitions)
-        for row in described
-        if len(row["partitions"]) < topics[row["topic"]].partitions
-    }
-    if few:
-        log.warning("topics had too few partitions", topics=sorted(few))
-        await admin.create_partitions(few)
+    return [row["topic"] for row in described if len(row["partitions"]) < topics[row["topic"]].partitions]
 
 
 async def _raise_config(admin: AIOKafkaAdminClient, topics: dict[str, Topic]) -> None:
@@ -104,7 +113,10 @@ async def _raise_config(admin: AIOKafkaAdminClient, topics: dict[str, Topic]) ->
                 own = {entry[0]: entry[1] for entry in entries if len(entry) > 3 and entry[3] == _SET_ON_TOPIC}
                 drifted.append(ConfigResource(ConfigResourceType.TOPIC, name, {**own, **contract}))
     if drifted:
-        await admin.alter_configs(drifted)
+        for answer in await admin.alter_configs(drifted):
+            for code, message, _, name, *_ in answer.resources:
+                if code:
+                    raise for_code(code)(f"{name}: {message}")
 
 
 #: ConfigSource.DYNAMIC_TOPIC_CONFIG of the protocol.
