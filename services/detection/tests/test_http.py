@@ -1,0 +1,218 @@
+"""DetectAnomalies as boto3 sees it, on real Kafka, object store and Triton."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from PIL import Image
+
+import vigia_client
+from vigia_contracts.inspections import InvalidCause, Origin, Verdict
+
+KEY, SECRET = "AKIATESTTESTTESTTEST", "a-secret-of-the-test"
+TOKEN = "internal-token"
+
+
+@pytest.fixture(scope="module")
+def registry(kit: Any) -> Iterator[str]:
+    """What detection asks registry for: the credential of a key, and whether a version exists."""
+    app = FastAPI()
+
+    @app.get("/internal/v1/credentials/{key}")
+    async def credential(key: str, request: Request) -> Any:
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        actions = {KEY: ["lookoutvision:*"], "AKIAREADONLY": ["lookoutvision:Describe*"]}.get(key)
+        if actions is None:
+            return JSONResponse({}, 404)
+        return {
+            "access_key_id": key,
+            "secret_access_key": SECRET,
+            "account_id": kit.account,
+            "principal_arn": f"arn:aws:iam::{kit.account}:user/tester",
+            "actions": actions,
+        }
+
+    @app.get("/2020-11-20/projects/{project}/models/{version}")
+    async def describe(project: str, version: str, request: Request) -> Any:
+        assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=")
+        return JSONResponse({}, 200 if (project, version) == ("cookies", "2") else 404)
+
+    port = kit.free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.02)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+async def door(line: Any, tiny: str, registry: str, kit: Any) -> AsyncIterator[str]:
+    """The address of a running http process. Hosted: ``cookies/1`` (segmentation) and ``plain/1`` (classification)."""
+    await line.deploy("model", tiny)
+    await line.deploy("model", tiny, project="plain", manifest=kit.manifest("anomaly-classification"))
+    await line.deploy("model", tiny, project="broken", manifest=kit.manifest(side=24))
+    await line.deploy("model", "not-in-triton", project="absent")
+    port = kit.free_port()
+    settings = {
+        "HTTP__PORT": str(port),
+        "REGISTRY__URL": registry,
+        "REGISTRY__TOKEN": TOKEN,
+        "DECIDING__REQUEST_SECONDS": "2",
+        "DECIDING__ANNOUNCE_SECONDS": "0.2",
+        "DECIDING__API_PASS_EVIDENCE_SHARE": "1",
+    }
+    with line.process("http", **settings):
+        yield f"http://127.0.0.1:{port}"
+
+
+def client(door: str, monkeypatch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> Any:
+    monkeypatch.setenv("AWS_DATA_PATH", str(Path(vigia_client.__file__).parent / "data"))
+    return boto3.session.Session().client(
+        "lookoutvision",
+        endpoint_url=door,
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+async def ask(aws: Any, image: bytes, project: str = "cookies", version: str = "1", form: str = "jpeg") -> Any:
+    answer = await asyncio.to_thread(
+        aws.detect_anomalies, ProjectName=project, ModelVersion=version, ContentType=f"image/{form}", Body=image
+    )
+    return answer["DetectAnomalyResult"]
+
+
+async def refusal(aws: Any, image: bytes, **more: str) -> tuple[str, int, str]:
+    with pytest.raises(ClientError) as caught:
+        await ask(aws, image, **more)
+    response = caught.value.response
+    assert response["ResponseMetadata"]["RequestId"]
+    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Message"]
+
+
+async def test_segmentation_answers_with_areas_and_mask(
+    line: Any, door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws = client(door, monkeypatch)
+    found = await ask(aws, kit.picture(defect=True))
+    assert found["Source"] == {"Type": "direct"}
+    assert found["IsAnomalous"] is True
+    assert 0.9 < found["Confidence"] <= 1
+    assert found["Confidence"] == float(np.float32(found["Confidence"]))
+    assert [one["Name"] for one in found["Anomalies"]] == ["background", "bright"]
+    assert [one["PixelAnomaly"]["Color"] for one in found["Anomalies"]] == ["#FFFFFF", "#23A436"]
+    assert sum(one["PixelAnomaly"]["TotalPercentageArea"] for one in found["Anomalies"]) == pytest.approx(1)
+    with Image.open(io.BytesIO(found["AnomalyMask"])) as mask:
+        assert (mask.format, mask.mode, mask.size) == ("PNG", "RGB", (kit.width, kit.height))
+        assert mask.getpixel((1, 1)) == (0x23, 0xA4, 0x36)
+        assert mask.getpixel((kit.width - 1, kit.height - 1)) == (255, 255, 255)
+
+
+async def test_a_normal_image_is_all_background(door: str, kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await ask(client(door, monkeypatch), kit.picture(defect=False, form="PNG"), version="latest", form="png")
+    assert found["IsAnomalous"] is False
+    assert found["Anomalies"] == [
+        {"Name": "background", "PixelAnomaly": {"TotalPercentageArea": 1.0, "Color": "#FFFFFF"}}
+    ]
+    assert found["AnomalyMask"]
+
+
+async def test_classification_answers_without_areas_and_mask(
+    door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await ask(client(door, monkeypatch), kit.picture(defect=True), project="plain")
+    assert found.keys() == {"Source", "IsAnomalous", "Confidence"}
+
+
+async def test_every_request_that_is_judged_leaves_an_inspection(
+    line: Any, door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws = client(door, monkeypatch)
+    before = len(line.inspections)
+    await ask(aws, kit.picture(defect=False))
+    await refusal(aws, kit.picture(defect=False, width=100))
+    made = await kit.eventually(lambda: line.inspections[before:] if len(line.inspections) >= before + 2 else None)
+    by_verdict = {one.verdict: one for one in made}
+    passed, invalid = by_verdict[Verdict.PASS], by_verdict[Verdict.INVALID]
+    assert passed.origin is Origin.API
+    assert passed.frame_source == "lookoutvision"
+    assert passed.camera_id is None
+    assert (passed.account_id, passed.project, passed.model_version) == (kit.account, "cookies", "1")
+    assert passed.evidence.image.key.startswith(f"{kit.account}/api/")
+    assert invalid.cause is InvalidCause.WRONG_SIZE
+    assert (invalid.width, invalid.project) == (100, "cookies")
+
+
+async def test_bad_images_are_validation_errors(door: str, kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = client(door, monkeypatch)
+    image = kit.picture(defect=False)
+    for bad, says in (
+        (b"this is not an image", "neither JPEG nor PNG"),
+        (image[: len(image) // 2], "damaged"),
+        (kit.picture(defect=False, width=100), "64x48"),
+        (b"\xff\xd8\xff" + b"\0" * (8 * 1024 * 1024), "8388608 bytes"),
+    ):
+        code, status, message = await refusal(aws, bad)
+        assert (code, status) == ("ValidationException", 400)
+        assert says in message
+    assert (await refusal(aws, image, form="png"))[0] == "ValidationException"
+    assert (await refusal(aws, image, form="gif"))[0] == "ValidationException"
+    assert (await refusal(aws, image, version="0"))[0] == "ValidationException"
+
+
+async def test_models_that_do_not_serve(door: str, kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = client(door, monkeypatch)
+    image = kit.picture(defect=False)
+    assert (await refusal(aws, image, version="2"))[:2] == ("ConflictException", 409)
+    assert (await refusal(aws, image, version="3"))[:2] == ("ResourceNotFoundException", 404)
+    assert (await refusal(aws, image, project="nothing"))[:2] == ("ResourceNotFoundException", 404)
+    assert (await refusal(aws, image, project="broken"))[:2] == ("InternalServerException", 500)
+    assert (await refusal(aws, image, project="absent"))[:2] == ("InternalServerException", 500)
+    with pytest.raises(aws.exceptions.ResourceNotFoundException) as caught:
+        await ask(aws, image, version="3")
+    assert caught.value.response["ResourceId"] == "cookies/3"
+    assert caught.value.response["ResourceType"] == "MODEL"
+
+
+async def test_only_known_callers_with_the_permission_are_answered(
+    door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = kit.picture(defect=False)
+    wrong = client(door, monkeypatch, secret="wrong")
+    assert (await refusal(wrong, image))[:2] == ("InvalidSignatureException", 403)
+    unknown = client(door, monkeypatch, key="AKIANOBODY")
+    assert (await refusal(unknown, image))[:2] == ("UnrecognizedClientException", 403)
+    code, status, message = await refusal(client(door, monkeypatch, key="AKIAREADONLY"), image)
+    assert (code, status) == ("AccessDeniedException", 403)
+    assert message == (
+        f"User: arn:aws:iam::{kit.account}:user/tester is not authorized to perform: lookoutvision:DetectAnomalies"
+        f" on resource: arn:aws:lookoutvision:us-east-1:{kit.account}:model/cookies/1"
+    )
+    async with httpx.AsyncClient(trust_env=False) as plain:
+        path = f"{door}/2020-11-20/projects/cookies/models/1/detect"
+        answer = await plain.post(path, content=image, headers={"content-type": "image/jpeg"})
+        assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationToken")
+        answer = await plain.post(path, content=image, headers={"content-type": "image/jpeg"}, auth=(KEY, SECRET))
+        assert answer.status_code == 200
+        answer = await plain.get(path)
+        assert answer.headers["x-amzn-errortype"] == "UnknownOperationException"
