@@ -85,12 +85,12 @@ def upgrade() -> None:
             name="fk_hostings_model_version_id_model_versions",
             ondelete="CASCADE",
         ),
-        sa.CheckConstraint("desired in ('none', 'hosted')", name="ck_hostings_desired"),
+        sa.CheckConstraint("desired in ('none', 'hosted')", name=op.f("ck_hostings_desired")),
         sa.CheckConstraint(
-            "observed in ('absent', 'loading', 'serving', 'failed', 'draining')", name="ck_hostings_observed"
+            "observed in ('absent', 'loading', 'serving', 'failed', 'draining')", name=op.f("ck_hostings_observed")
         ),
         sa.CheckConstraint(
-            "min_units >= 1 and (max_units is null or max_units >= min_units)", name="ck_hostings_units"
+            "min_units >= 1 and (max_units is null or max_units >= min_units)", name=op.f("ck_hostings_units")
         ),
         schema=SCHEMA,
     )
