@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
-from sqlalchemy import DateTime, MetaData, text
+from sqlalchemy import DateTime, MetaData, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -13,6 +14,9 @@ from vigia_runtime.errors import Transient
 from vigia_runtime.postgres import transient
 
 SCHEMA = "registry"
+
+#: Whoever waits longer for a row that others hold is told to try again.
+LOCK_TIMEOUT = "3s"
 
 metadata = MetaData(
     schema=SCHEMA,
@@ -34,6 +38,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        event.listen(engine.sync_engine, "connect", _limit_waits)
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     @asynccontextmanager
@@ -46,6 +51,13 @@ class Database:
         """Readiness: the database answers."""
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+
+def _limit_waits(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    cursor.close()
+    connection.commit()
 
 
 @contextmanager

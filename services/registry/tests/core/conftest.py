@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from botocore.config import Config
 from pydantic import SecretStr
+
 from vigia_client.service_model import data_path
 from vigia_contracts.topics import TRAINING_EVENTS, TRAINING_JOBS, dead_topic
 from vigia_registry.bootstrap import open_deps

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from botocore.exceptions import ClientError
+
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.events import Event, decode
 from vigia_contracts.topics import TRAINING_EVENTS, TRAINING_JOBS
@@ -283,9 +284,7 @@ def test_a_project_goes_with_its_snapshots_and_its_name_is_free(registry: Regist
     [(project_id,)] = registry.sql("select id from registry.projects where name = %s", name)
     assert lookout.delete_project(ProjectName=name)["ProjectArn"] == created["ProjectArn"]
     gone(lambda: lookout.describe_project(ProjectName=name))
-    listed = registry.s3().list_objects_v2(
-        Bucket=registry.settings.buckets.datasets, Prefix=f"{ACCOUNT}/{project_id}/"
-    )
+    listed = registry.s3().list_objects_v2(Bucket=registry.settings.buckets.datasets, Prefix=f"{ACCOUNT}/{project_id}/")
     assert listed["KeyCount"] == 0
     lookout.create_project(ProjectName=name)
 

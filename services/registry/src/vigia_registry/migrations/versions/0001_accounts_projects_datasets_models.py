@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(12), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
-        sa.CheckConstraint("id ~ '^[0-9]{12}$'", name="ck_accounts_id_has_12_digits"),
+        sa.CheckConstraint("id ~ '^[0-9]{12}$'", name=op.f("ck_accounts_id_has_12_digits")),
         schema=SCHEMA,
     )
     op.create_table(
@@ -58,7 +58,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], [f"{SCHEMA}.accounts.id"], name="fk_projects_account_id_accounts"),
         sa.UniqueConstraint("arn", name="uq_projects_arn"),
         sa.UniqueConstraint("account_id", "region", "name", name="uq_projects_account_id_region_name"),
-        sa.CheckConstraint("state in ('ACTIVE', 'DELETING')", name="ck_projects_state"),
+        sa.CheckConstraint("state in ('ACTIVE', 'DELETING')", name=op.f("ck_projects_state")),
         schema=SCHEMA,
     )
     op.create_table(
@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_datasets"),
         sa.ForeignKeyConstraint(["project_id"], [f"{SCHEMA}.projects.id"], name="fk_datasets_project_id_projects"),
         sa.UniqueConstraint("project_id", "kind", name="uq_datasets_project_id_kind"),
-        sa.CheckConstraint("kind in ('train', 'test')", name="ck_datasets_kind"),
+        sa.CheckConstraint("kind in ('train', 'test')", name=op.f("ck_datasets_kind")),
         schema=SCHEMA,
     )
     op.create_table(
@@ -94,7 +94,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.UniqueConstraint("dataset_id", "source_ref", name="uq_dataset_entries_dataset_id_source_ref"),
-        sa.CheckConstraint("class in ('normal', 'anomaly')", name="ck_dataset_entries_class"),
+        sa.CheckConstraint("class in ('normal', 'anomaly')", name=op.f("ck_dataset_entries_class")),
         schema=SCHEMA,
     )
     op.create_index("ix_dataset_entries_dataset_id_id", "dataset_entries", ["dataset_id", "id"], schema=SCHEMA)
@@ -135,7 +135,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("arn", name="uq_model_versions_arn"),
         sa.UniqueConstraint("project_id", "version", name="uq_model_versions_project_id_version"),
         sa.CheckConstraint(
-            "state in ('TRAINING', 'TRAINED', 'TRAINING_FAILED', 'DELETING')", name="ck_model_versions_state"
+            "state in ('TRAINING', 'TRAINED', 'TRAINING_FAILED', 'DELETING')", name=op.f("ck_model_versions_state")
         ),
         schema=SCHEMA,
     )
