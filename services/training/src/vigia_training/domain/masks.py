@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from vigia_vision.decode import DecodeError, probe
 
 from vigia_training.domain.dataset import Mask, hex_color
 from vigia_training.domain.errors import BadData
+from vigia_vision.decode import DecodeError, probe
 
 
 def read_mask(data: bytes, mask: Mask, labels: Sequence[str], width: int, height: int) -> NDArray[np.uint8]:

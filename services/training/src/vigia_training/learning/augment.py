@@ -51,8 +51,9 @@ def _move(
     layers = np.concatenate([image.transpose(2, 0, 1).astype(np.float32), masks * 255])
     tensor = torch.from_numpy(layers)[None]
     grid = fn.affine_grid(matrix, list(tensor.shape), align_corners=False)
-    moved = fn.grid_sample(tensor, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[0].numpy()
-    return np.ascontiguousarray(moved[:3].transpose(1, 2, 0)), moved[3:] / 255
+    sampled = fn.grid_sample(tensor, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    moved: NDArray[np.float32] = sampled[0].numpy()
+    return np.ascontiguousarray(moved[:3].transpose(1, 2, 0)), np.multiply(moved[3:], 1 / 255, dtype=np.float32)
 
 
 def _light(image: NDArray[np.float32], rng: np.random.Generator, bounds: Variation) -> Pixels:
@@ -61,7 +62,7 @@ def _light(image: NDArray[np.float32], rng: np.random.Generator, bounds: Variati
     tint = rng.uniform(1 - bounds.tint, 1 + bounds.tint, 3) if rng.random() < 0.5 else 1.0
     contrast = rng.uniform(1 - bounds.contrast, 1 + bounds.contrast)
     lit = ((image - mean) * contrast + mean * gain) * tint
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lit, 0, 255), dtype=np.uint8)
 
 
 def _photograph(image: Pixels, rng: np.random.Generator) -> Pixels:

@@ -7,9 +7,9 @@ import warnings
 
 import onnx
 import torch
-from vigia_vision.manifest import TensorSpec
 
 from vigia_training.learning.trainer import Network
+from vigia_vision.manifest import TensorSpec
 
 OPSET = 17
 OUTPUTS = ("score", "maps")
@@ -31,7 +31,7 @@ def export(network: Network, width: int, height: int, provenance: str) -> tuple[
         torch.onnx.export(
             network,
             (example,),
-            file,
+            file,  # type: ignore[arg-type]  # the older exporter writes to a file object
             input_names=["image"],
             output_names=names,
             opset_version=OPSET,

@@ -54,7 +54,7 @@ def fit_head(
             if known.any():
                 loss = loss + _map_loss(maps[known.to(device)], pool.maps[index][known].to(device))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         progress((iteration + 1) / iterations)

@@ -13,7 +13,7 @@ _FINE = 24
 
 
 class SegmentationHead(nn.Module):
-    """Features to label maps at a quarter of the input's sides, and one image logit. Without labels: the logit alone."""
+    """Features to one image logit and, where there are labels, label maps at a quarter of the input's sides."""
 
     def __init__(self, channels: Sequence[int], labels: int) -> None:
         super().__init__()

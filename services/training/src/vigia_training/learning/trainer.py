@@ -23,7 +23,7 @@ MIN_ANOMALOUS = 6
 Progress = Callable[[str, float], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Budget:
     """How much work a training is. Images in the pool, optimiser steps of a head, folds of cross-fitting."""
 

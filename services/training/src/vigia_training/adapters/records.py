@@ -1,0 +1,38 @@
+"""Job records as small objects beside the artifact: they go when the model version's folder goes."""
+
+from __future__ import annotations
+
+import hashlib
+
+from vigia_contracts.training import TrainingRequest
+from vigia_runtime.objects import ObjectNotFound, ObjectStore
+from vigia_training.app.job import JobRecord
+
+
+class ObjectRecords:
+    """``<artifact prefix>/jobs/<digest of the request>.json``."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def load(self, request: TrainingRequest) -> JobRecord:
+        """The job's record, an empty one where there is none."""
+        try:
+            data = await self._store.get(request.artifact_prefix.bucket, _key(request))
+        except ObjectNotFound:
+            return JobRecord()
+        return JobRecord.model_validate_json(data)
+
+    async def save(self, request: TrainingRequest, record: JobRecord) -> None:
+        """Replaces the job's record."""
+        await self._store.put(request.artifact_prefix.bucket, _key(request), record.to_json(), "application/json")
+
+
+def _key(request: TrainingRequest) -> str:
+    digest = hashlib.sha256(request.to_json()).hexdigest()
+    return under(request.artifact_prefix.prefix, f"jobs/{digest[:16]}.json")
+
+
+def under(prefix: str, name: str) -> str:
+    """``name`` below ``prefix``, with one slash between."""
+    return f"{prefix.rstrip('/')}/{name}" if prefix.strip("/") else name

@@ -1,0 +1,71 @@
+"""What a training reads from the object store, and what it leaves there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from vigia_contracts.base import ObjectRef
+from vigia_contracts.training import TrainingRequest
+from vigia_runtime.errors import AccessDenied, NotFound
+from vigia_runtime.objects import ObjectStore
+from vigia_training.adapters.records import under
+from vigia_training.app.train import Result, Task
+from vigia_training.domain.dataset import split_uri
+from vigia_training.domain.errors import BadData
+from vigia_vision.artifact import MANIFEST_FILE
+
+_TYPES = {".json": "application/json", ".jpg": "image/jpeg", ".png": "image/png"}
+
+
+def reader(store: ObjectStore, loop: asyncio.AbstractEventLoop) -> Callable[[str], bytes]:
+    """A reader for threads other than the loop's. BadData for an object that is missing or may not be read."""
+
+    def read(uri: str) -> bytes:
+        bucket, key = split_uri(uri)
+        try:
+            return asyncio.run_coroutine_threadsafe(store.get(bucket, key), loop).result()
+        except (NotFound, AccessDenied) as error:
+            raise BadData(error.message) from error
+
+    return read
+
+
+async def task_of(store: ObjectStore, request: TrainingRequest) -> Task:
+    """Reads the job's manifest snapshots."""
+
+    async def fetch(ref: ObjectRef) -> bytes:
+        try:
+            return await store.get(ref.bucket, ref.key, ref.version_id)
+        except (NotFound, AccessDenied) as error:
+            raise BadData(error.message) from error
+
+    return Task(
+        arn=request.model_arn,
+        project=request.project,
+        version=request.model_version,
+        training_manifest=await fetch(request.training_manifest),
+        test_manifest=None if request.test_manifest is None else await fetch(request.test_manifest),
+        seed=request.seed,
+    )
+
+
+async def store_result(
+    store: ObjectStore, request: TrainingRequest, result: Result
+) -> tuple[ObjectRef, ObjectRef, ObjectRef]:
+    """Writes artifact and evaluation; references to manifest.json, evaluation manifest, evaluation result."""
+    home, output = request.artifact_prefix, request.output
+    manifest: ObjectRef | None = None
+    for name, content in result.artifact.all_files().items():
+        kind = _TYPES.get(name[name.rfind(".") :], "application/octet-stream")
+        ref = await store.put(home.bucket, under(home.prefix, f"{result.artifact.folder}/{name}"), content, kind)
+        manifest = ref if name == MANIFEST_FILE else manifest
+    assert manifest is not None
+    refs = []
+    for kind, content in (("Manifest", result.evaluation_manifest), ("Result", result.evaluation_result)):
+        name = f"Evaluation{kind}-{request.project}-{request.model_version}.json"
+        try:
+            refs.append(await store.put(output.bucket, under(output.prefix, name), content, "application/json"))
+        except (NotFound, AccessDenied) as error:
+            raise BadData(f"the output cannot be written: {error.message}") from error
+    return manifest, refs[0], refs[1]

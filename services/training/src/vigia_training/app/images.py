@@ -1,0 +1,109 @@
+"""Reads the images and masks of manifests, and checks all of them before anything is learnt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vigia_training.domain.dataset import Entry, hex_color
+from vigia_training.domain.errors import BadData
+from vigia_training.domain.masks import read_mask
+from vigia_training.domain.size import tensor_size
+from vigia_training.learning.features import Example
+from vigia_vision import DecodeError, decode, probe
+from vigia_vision.manifest import Label
+from vigia_vision.prepare import squash_area
+
+#: The bytes behind an ``s3://bucket/key`` address; BadData when there is nothing.
+Read = Callable[[str], bytes]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_MAX_LABELS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Pixels of every image, and of the tensor made of it."""
+
+    image_width: int
+    image_height: int
+    width: int
+    height: int
+
+
+def labels_of(entries: Sequence[Entry]) -> tuple[Label, ...]:
+    """Every anomaly label of the masks, with its first colour. BadData when there are too many."""
+    colors: dict[str, str] = {}
+    for entry in entries:
+        for rgb, name in entry.mask.labels.items() if entry.mask else ():
+            colors.setdefault(name, hex_color(rgb))
+    if len(colors) > _MAX_LABELS:
+        raise BadData(f"the masks have {len(colors)} labels; at most {_MAX_LABELS} are possible")
+    return tuple(Label(name=name, color=color) for name, color in colors.items())
+
+
+def geometry_of(entry: Entry, read: Read) -> Geometry:
+    """The size that all images must have: that of the first."""
+    try:
+        info = probe(read(entry.uri))
+    except DecodeError as error:
+        raise BadData(f"image {entry.uri}: {error}") from error
+    return Geometry(info.width, info.height, *tensor_size(info.width, info.height))
+
+
+def load(entry: Entry, read: Read, geometry: Geometry, labels: Sequence[Label]) -> Example:
+    """One image as the graph takes it, with its masks. BadData names the file that is wrong."""
+    try:
+        pixels = decode(read(entry.uri))
+    except DecodeError as error:
+        raise BadData(f"image {entry.uri}: {error}") from error
+    height, width = pixels.shape[:2]
+    if (width, height) != (geometry.image_width, geometry.image_height):
+        raise BadData(
+            f"image {entry.uri}: {width}x{height} pixels; "
+            f"the first image has {geometry.image_width}x{geometry.image_height}, and all must have the same"
+        )
+    truth = load_truth(entry, read, geometry, labels)
+    masks = None if truth is None or not labels else _shares(truth, len(labels), geometry)
+    return Example(squash_area(pixels, geometry.width, geometry.height), entry.anomalous, masks)
+
+
+def load_truth(entry: Entry, read: Read, geometry: Geometry, labels: Sequence[Label]) -> NDArray[np.uint8] | None:
+    """Label indices uint8 ``[H, W]`` of the image's pixels: all background where it is normal, None where unknown."""
+    if not entry.anomalous:
+        return np.zeros((geometry.image_height, geometry.image_width), np.uint8)
+    if entry.mask is None:
+        return None
+    names = [label.name for label in labels]
+    return read_mask(read(entry.mask.uri), entry.mask, names, geometry.image_width, geometry.image_height)
+
+
+def in_order(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """``map`` on several threads (reading waits, decoding frees the interpreter), few results ahead."""
+    workers = 2 * (os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        rest = iter(items)
+        waiting = [pool.submit(work, item) for item in islice(rest, 2 * workers)]
+        while waiting:
+            result = waiting.pop(0).result()
+            waiting += [pool.submit(work, item) for item in islice(rest, 1)]
+            yield result
+
+
+def _shares(truth: NDArray[np.uint8], labels: int, geometry: Geometry) -> NDArray[np.float32]:
+    size = (geometry.width, geometry.height)
+    planes = [
+        np.asarray(Image.fromarray((truth == index).astype(np.float32)).resize(size, Image.Resampling.BOX))
+        for index in range(1, labels + 1)
+    ]
+    return np.stack(planes)

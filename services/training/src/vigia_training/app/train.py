@@ -1,0 +1,224 @@
+"""Trains one model version: manifests and images in, artifact and evaluation out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vigia_contracts.training import ModelMetrics
+from vigia_training.app.images import Geometry, Read, geometry_of, in_order, labels_of, load, load_truth
+from vigia_training.domain.dataset import Entry, parse_manifest
+from vigia_training.domain.errors import BadData
+from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
+from vigia_training.domain.split import split
+from vigia_training.learning.backbone import DEFAULT_NAME, load_backbone
+from vigia_training.learning.export import export
+from vigia_training.learning.features import Example
+from vigia_training.learning.trainer import Budget, Fitted, fit
+from vigia_vision import Artifact, Manifest, Session, decode, probe
+from vigia_vision.artifact import MODEL_FILE, npy
+from vigia_vision.manifest import Decision, Golden, InputContract, Label, TensorSpec, Threshold
+from vigia_vision.prepare import prepare
+from vigia_vision.session import first
+
+#: Stage, share of the whole job that is done.
+Progress = Callable[[str, float], None]
+
+#: Where each stage begins and ends in the whole job, by experience.
+_STAGES = {
+    "reading": (0.0, 0.05),
+    "features": (0.05, 0.3),
+    "training": (0.3, 0.93),
+    "exporting": (0.93, 0.95),
+    "evaluating": (0.95, 1.0),
+}
+#: Golden samples of each class, and from how many bytes on they are compressed again.
+_GOLDEN = 2
+_GOLDEN_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to train. Manifests are JSON Lines; without a test manifest some training images test."""
+
+    arn: str
+    project: str
+    version: str
+    training_manifest: bytes
+    test_manifest: bytes | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to train on this machine. ``threads``: cores to use. A backbone other than the packaged one is a file."""
+
+    threads: int
+    budget: Budget = field(default_factory=Budget)
+    backbone_name: str = DEFAULT_NAME
+    backbone_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a training gives: the artifact, its metrics, and the two evaluation files."""
+
+    artifact: Artifact
+    metrics: ModelMetrics
+    evaluation_manifest: bytes
+    evaluation_result: bytes
+
+
+def train(task: Task, read: Read, options: Options, progress: Progress) -> Result:
+    """Runs the whole training. BadData names what the customer has to put right; all else is a bug or the machine."""
+
+    def tell(stage: str, share: float) -> None:
+        begin, end = _STAGES[stage]
+        progress(stage, begin + (end - begin) * share)
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(task.seed)
+    learn, test = _datasets(task)
+    labels = labels_of(learn)
+    geometry = geometry_of(learn[0], read)
+    examples = _read(learn, test, read, geometry, labels, lambda share: tell("reading", share))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    backbone = load_backbone(options.backbone_name, options.backbone_file)
+    fitted = fit(backbone, examples, len(labels), options.budget, task.seed, device, tell)
+    tell("exporting", 0)
+    model, outputs = export(fitted.network, geometry.width, geometry.height, task.arn)
+    provenance = _provenance(task, options, backbone.digest)
+    draft = _manifest(geometry, labels if fitted.pixel_thresholds else (), fitted, outputs, provenance)
+    session = Session(Artifact.build(draft, {MODEL_FILE: model}), options.threads)
+    results = []
+    for result in _evaluate(test, read, session, geometry):
+        results.append(result)
+        tell("evaluating", len(results) / len(test))
+    metrics = measure(results, [label.name for label in draft.labels], len(learn))
+    golden, files = _golden(results, read, session)
+    numbers = metrics.model_dump(include={"precision", "recall", "f1", "roc_auc", "average_precision"})
+    manifest = draft.model_copy(update={"golden": golden, "metrics": numbers})
+    at = datetime.now(UTC)
+    return Result(
+        artifact=Artifact.build(manifest, {MODEL_FILE: model, **files}),
+        metrics=metrics,
+        evaluation_manifest=evaluation_manifest(results, task.arn, task.project, task.version, at),
+        evaluation_result=evaluation_result(metrics, bool(draft.labels), task.arn, at),
+    )
+
+
+def _datasets(task: Task) -> tuple[list[Entry], list[Entry]]:
+    learn = parse_manifest(task.training_manifest)
+    if task.test_manifest is not None:
+        test = parse_manifest(task.test_manifest)
+    else:
+        learning, testing = split([entry.anomalous for entry in learn], task.seed)
+        learn, test = [learn[i] for i in learning], [learn[i] for i in testing]
+    if sum(not entry.anomalous for entry in learn) < 2:
+        raise BadData("fewer than two labelled normal images are left to learn from")
+    if not test:
+        raise BadData("there are no labelled images to test with")
+    return learn, test
+
+
+def _read(
+    learn: Sequence[Entry],
+    test: Sequence[Entry],
+    read: Read,
+    geometry: Geometry,
+    labels: Sequence[Label],
+    tell: Callable[[float], None],
+) -> list[Example]:
+    """The training images; test images are only checked, so that bad ones fail the job before the long part."""
+    unknown = {label.name for label in labels_of(test)} - {label.name for label in labels}
+    if labels and unknown:
+        raise BadData(f"the test images have labels that no training image has: {', '.join(sorted(unknown))}")
+    examples: list[Example] = []
+    everything = [*learn, *test]
+    known = labels or labels_of(test)
+    for number, example in enumerate(in_order(lambda entry: load(entry, read, geometry, known), everything), 1):
+        if number <= len(learn):
+            examples.append(example)
+        tell(number / len(everything))
+    return examples
+
+
+def _evaluate(test: Sequence[Entry], read: Read, session: Session, geometry: Geometry) -> Iterator[Judged]:
+    """Judges the test images with the exported graph, as detection will."""
+    labels = session.manifest.labels
+    names = [label.name for label in labels]
+    for entry in test:
+        truth = load_truth(entry, read, geometry, labels) if labels else None
+        yield judged(entry, session.inspect(read(entry.uri)), truth, names)
+
+
+def _manifest(
+    geometry: Geometry,
+    labels: tuple[Label, ...],
+    fitted: Fitted,
+    outputs: tuple[TensorSpec, ...],
+    provenance: dict[str, str],
+) -> Manifest:
+    return Manifest(
+        kind="anomaly-segmentation" if labels else "anomaly-classification",
+        labels=labels,
+        input=InputContract(
+            width=geometry.width,
+            height=geometry.height,
+            image_width=geometry.image_width,
+            image_height=geometry.image_height,
+        ),
+        outputs=outputs,
+        threshold=Threshold(value=0.5),
+        decision=Decision(pixel_thresholds=fitted.pixel_thresholds),
+        provenance=provenance,
+    )
+
+
+def _golden(results: Sequence[Judged], read: Read, session: Session) -> tuple[tuple[Golden, ...], dict[str, bytes]]:
+    """The clearest right answers of each class (a borderline one could flip by rounding), with the graph's numbers."""
+    right = [r for r in results if r.is_anomalous == r.entry.anomalous] or list(results)
+    right.sort(key=lambda r: -r.confidence)
+    chosen = [r for flag in (True, False) for r in [r for r in right if r.is_anomalous is flag][:_GOLDEN]]
+    golden, files = [], {}
+    for number, result in enumerate(chosen, 1):
+        data = read(result.entry.uri)
+        if len(data) > _GOLDEN_BYTES:
+            file = io.BytesIO()
+            Image.fromarray(decode(data)).save(file, "JPEG", quality=85)
+            data = file.getvalue()
+        tensor = prepare(data, session.manifest).tensor
+        outputs = first(session.infer(tensor[None]))
+        name = f"golden/{number}.{'jpg' if probe(data).format == 'jpeg' else 'png'}"
+        files[name] = data
+        files |= {f"golden/{number}.{output}.npy": npy(values) for output, values in outputs.items()}
+        golden.append(
+            Golden(
+                file=name,
+                outputs={output: f"golden/{number}.{output}.npy" for output in outputs},
+                is_anomalous=bool(np.asarray(outputs["score"]).item() >= session.manifest.threshold.value),
+            )
+        )
+    return tuple(golden), files
+
+
+def _provenance(task: Task, options: Options, backbone_digest: str) -> dict[str, str]:
+    budget = options.budget
+    return {
+        "model_arn": task.arn,
+        "seed": str(task.seed),
+        "training_manifest_sha256": hashlib.sha256(task.training_manifest).hexdigest(),
+        "test_manifest_sha256": hashlib.sha256(task.test_manifest).hexdigest() if task.test_manifest else "",
+        "backbone": options.backbone_name,
+        "backbone_sha256": backbone_digest,
+        "budget": f"{budget.images} images, {budget.folds}x{budget.fold_iterations}+{budget.iterations} iterations",
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,81 @@
+"""The child process of one training; started by the worker, see ``adapters/child.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+from vigia_contracts.training import TrainingRequest
+from vigia_runtime.errors import Transient
+from vigia_runtime.objects import ObjectStore
+from vigia_runtime.settings import load
+from vigia_training.adapters.storage import reader, store_result, task_of
+from vigia_training.app.train import Options, train
+from vigia_training.domain.errors import BadData
+from vigia_training.settings import Settings
+
+#: Progress is told this often at most (and at every new stage), seconds.
+_EVERY = 1.0
+
+
+def main() -> None:
+    """Reads a request, trains, writes the outcome; exit 0 whenever there is one."""
+    settings = load(Settings)
+    request = TrainingRequest.model_validate_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        result = asyncio.run(_run(settings, request))
+        _say("completed", result=result)
+    except BadData as error:
+        _say("bad_data", message=str(error))
+    except Transient as error:
+        _say("transient", message=error.detail)
+
+
+async def _run(settings: Settings, request: TrainingRequest) -> dict[str, Any]:
+    store = ObjectStore(settings.objects)
+    learning = settings.learning
+    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path)
+    task = await task_of(store, request)
+    read = reader(store, asyncio.get_running_loop())
+    tell = _Throttle()
+    result = await asyncio.to_thread(train, task, read, options, tell)
+    tell("uploading", 1.0)
+    manifest, evaluation_manifest, evaluation_result = await store_result(store, request, result)
+    return {
+        "artifact": manifest.model_dump(exclude_none=True),
+        "manifest": result.artifact.manifest.model_dump(mode="json"),
+        "metrics": result.metrics.model_dump(),
+        "evaluation_manifest": evaluation_manifest.model_dump(exclude_none=True),
+        "evaluation_result": evaluation_result.model_dump(exclude_none=True),
+    }
+
+
+class _Throttle:
+    def __init__(self) -> None:
+        self._stage, self._at = "", 0.0
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        now = time.monotonic()
+        if stage != self._stage or now - self._at >= _EVERY:
+            self._stage, self._at = stage, now
+            _say("progress", stage=stage, fraction=round(fraction, 4))
+
+
+def _say(kind: str, **fields: Any) -> None:
+    print(json.dumps({"kind": kind, **fields}), flush=True)
+
+
+def _end_with_parent() -> None:
+    """A worker that was killed cannot end its child; the child sees the pipe close."""
+    sys.stdin.read()
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    main()

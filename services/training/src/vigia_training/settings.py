@@ -1,0 +1,44 @@
+"""Settings of training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+
+from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
+from vigia_training.learning.backbone import DEFAULT_NAME
+from vigia_training.learning.trainer import Budget
+
+
+class LearningSettings(Group):
+    """How much work a training is, and with what. The budget is in counts: seconds would depend on the load."""
+
+    threads: int = Field(default=0, ge=0, description="cores a training uses; 0 is all that this process may use")
+    images: int = Field(default=Budget.images, ge=16, description="varied images that features are computed of")
+    iterations: int = Field(default=Budget.iterations, ge=10, description="optimiser steps of the head")
+    fold_iterations: int = Field(default=Budget.fold_iterations, ge=10, description="the same while cross-fitting")
+    folds: int = Field(default=Budget.folds, ge=2, le=10, description="parts held back in turn, for the threshold")
+    backbone: str = Field(default=DEFAULT_NAME, description="timm name of the frozen network (an EfficientNet)")
+    backbone_path: Path | None = Field(default=None, description="its weights, a state dict; default: packaged ones")
+
+    @property
+    def cores(self) -> int:
+        """Cores a training uses."""
+        return self.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def budget(self) -> Budget:
+        """The budget as the trainer takes it."""
+        return Budget(self.images, self.iterations, self.folds, self.fold_iterations)
+
+
+class Settings(ServiceSettings):
+    """``VIGIA_TRAINING_…``"""
+
+    model_config = service_config("training")
+    kafka: KafkaSettings
+    objects: ObjectSettings
+    learning: LearningSettings = LearningSettings()
+    max_attempts: int = Field(default=3, ge=1, description="how often a job that ends its process is begun")
