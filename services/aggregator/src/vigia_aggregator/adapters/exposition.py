@@ -26,11 +26,11 @@ log = get_logger(__name__)
 
 _TAKE: Final = text("select pg_try_advisory_lock(129910837412100)")
 _TOTALS: Final = text(
-    "select line_id, camera_id, verdict, inspections, latency_sum, latency_counts, last_captured_at "
+    "select line_id, camera_id, verdict, inspections, latency_sum, latency_counts, last_captured_at "  # noqa: S608
     f"from {SCHEMA}.rollups where resolution = 'total' and not shadow"
 )
 _LAST_HOUR: Final = text(
-    "select line_id, camera_id, verdict, sum(inspections)::bigint "
+    "select line_id, camera_id, verdict, sum(inspections)::bigint "  # noqa: S608 - constants only
     f"from {SCHEMA}.rollups where resolution = 'minute' and not shadow and bucket >= :since "
     "group by line_id, camera_id, verdict"
 )
@@ -155,11 +155,11 @@ async def _read(connection: AsyncConnection) -> Snapshot:
     verdicts: dict[tuple[str, str], dict[str, int]] = {}
     for line, camera, verdict, count in await connection.execute(_LAST_HOUR, {"since": since}):
         verdicts.setdefault((line, camera), {})[verdict] = count
-    rates = {}
-    for key, found in verdicts.items():
+    rates: dict[tuple[str, str], float] = {}
+    for place, found in verdicts.items():
         rate = defect_rate(found.get("REJECT", 0), found.get("PASS", 0), found.get("REVIEW", 0))
         if rate is not None:
-            rates[key] = rate
+            rates[place] = rate
     return Snapshot(list(totals.values()), rates)
 
 

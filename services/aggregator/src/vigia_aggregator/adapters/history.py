@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vigia_aggregator.adapters.tables import faults, inspections
 from vigia_aggregator.domain.cursors import FollowCursor, PageCursor
 from vigia_aggregator.domain.filters import FaultFilter, InspectionFilter
 
-Row = Mapping[str, Any]
+Row = RowMapping
 
 _SHOWN: Final = [column for column in inspections.columns if column.name != "stored_seq"]
 

@@ -17,7 +17,7 @@ _NAME: Final = re.compile(r"^inspections_p(\d{4})(\d{2})(\d{2})$")
 _LOCK: Final = text("select pg_advisory_xact_lock(129910837412098)")
 _LIMITS: Final = text("select set_config('lock_timeout', '5s', true)")
 _EXISTING: Final = text(
-    "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid "
+    "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid "  # noqa: S608
     f"where i.inhparent = '{SCHEMA}.inspections'::regclass"
 )
 

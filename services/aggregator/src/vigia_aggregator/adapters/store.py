@@ -30,7 +30,7 @@ _INCOMING: Final = "inspection_incoming"
 _WRITER_LOCK: Final = 0x76696769_0001
 
 _PREPARE: Final = text(
-    f"create temporary table if not exists {_INCOMING} on commit delete rows as "
+    f"create temporary table if not exists {_INCOMING} on commit delete rows as "  # noqa: S608
     f"select {', '.join(_COLUMNS)} from {SCHEMA}.inspections with no data"
 )
 # A wait for a lock or a slow disk ends in an error that the caller retries, not in a hung worker.

@@ -83,6 +83,8 @@ class Stream:
             broker_commit_interval=_COMMIT_SECONDS,
             broker_commit_every=_COMMIT_EVERY,
             consumer_auto_offset_reset="earliest",
+            # Neither a rebalance nor the end waits for records that were read and not begun: they come again.
+            stream_wait_empty=False,
             stream_buffer_maxsize=max(reader.batch_size for reader in readers) * 2,
         )
         for reader in readers:
@@ -113,13 +115,10 @@ class Stream:
     def lag(self) -> dict[str, int]:
         """Records between what was committed and the end, by topic, of the partitions assigned here."""
         lags: dict[str, int] = {}
-        consumer = self._app.consumer
+        consumer: Any = self._app.consumer
         for tp in consumer.assignment():
-            end = consumer.highwater(tp)
-            if end is None:
-                continue
-            done = consumer._committed_offset[tp]
-            behind = 0 if done is None else max(0, end - done)
+            # Neither is known before the first fetch, and nothing is committed before the first batch.
+            behind = max(0, (consumer.highwater(tp) or 0) - (consumer._committed_offset[tp] or 0))
             lags[tp.topic] = lags.get(tp.topic, 0) + behind
         return lags
 

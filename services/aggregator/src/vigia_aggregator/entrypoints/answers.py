@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import RowMapping
 
 from vigia_aggregator.domain.buckets import Resolution
 from vigia_contracts.base import UtcTime
@@ -90,11 +89,11 @@ class Trend(Answer):
     points: list[TrendPoint]
 
 
-def inspection_item(row: Mapping[str, Any]) -> StoredInspection:
+def inspection_item(row: RowMapping) -> StoredInspection:
     """From a row of the history."""
     return StoredInspection.model_validate({name: row[name] for name in StoredInspection.model_fields})
 
 
-def fault_item(row: Mapping[str, Any]) -> FaultItem:
+def fault_item(row: RowMapping) -> FaultItem:
     """From a row of the faults."""
     return FaultItem.model_validate({**row, "count": row["frames"]})

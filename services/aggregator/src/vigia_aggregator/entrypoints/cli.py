@@ -66,3 +66,7 @@ def _load(cls: type[S]) -> S:
 def main() -> None:
     """The console script."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -17,12 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from vigia_aggregator.adapters.errors import passes
 from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.settings import QuerySettings
-from vigia_runtime.errors import InvalidInput, Unavailable
+from vigia_runtime.errors import AccessDenied, InvalidInput, Unavailable
 from vigia_runtime.objects import ObjectStore
-from vigia_runtime.signin import Authenticator
+from vigia_runtime.signin import Authenticator, allows
 
 #: In the OpenAPI document only: the Authenticator itself reads the header, and accepts SigV4 as well.
 _BASIC = HTTPBasic(auto_error=False, description="Access key id and secret. SigV4 for service `vigia` is accepted too.")
+#: What a policy must allow.
+ACTION = "vigia:ReadInspections"
 _QUERY_CANCELED = "57014"
 
 
@@ -67,6 +69,8 @@ def _context(request: Request) -> Context:
 
 async def _account(request: Request, context: Annotated[Context, Depends(_context)]) -> str:
     credential = await context.authenticator.authenticate(request, await request.body(), "vigia")
+    if not allows(credential, ACTION):
+        raise AccessDenied("access_denied", f"{credential.principal_arn} may not perform {ACTION}")
     return credential.account_id
 
 

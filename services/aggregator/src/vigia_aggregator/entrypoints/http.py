@@ -37,10 +37,12 @@ async def serve_history(lifecycle: Lifecycle, settings: ServeSettings) -> None:
         stack.push_async_callback(engine.dispose)
         listener = Listener(settings.postgres)
         lifecycle.spawn("listener", listener.run(lifecycle.stopping))
+        credentials = RegistryCredentials(settings.registry)
+        stack.push_async_callback(credentials.close)
         context = Context(
             engine=engine,
             objects=ObjectStore(settings.objects),
-            authenticator=Authenticator(RegistryCredentials(settings.registry)),
+            authenticator=Authenticator(credentials),
             listener=listener,
             query=settings.query,
             followers=asyncio.Semaphore(settings.query.followers),

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from prometheus_client import REGISTRY
 from sqlalchemy import text
@@ -92,8 +93,9 @@ async def _available(settings: WorkerSettings, producer: Producer) -> None:
 
 async def _until_stopping(lifecycle: Lifecycle, stream: Stream, failed: asyncio.Future[BaseException]) -> None:
     stopping = asyncio.create_task(lifecycle.stopping.wait())
+    either: set[asyncio.Future[Any]] = {stopping, failed}
     while not stopping.done():
-        await asyncio.wait({stopping, failed}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=1, return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
             log.error("a batch cannot be stored, ending without a commit", exc_info=failed.result())
             _end()
