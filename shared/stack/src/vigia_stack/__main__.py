@@ -59,7 +59,7 @@ def up(parts: Parts = None, state: State = None, within: Annotated[float, typer.
     elif missing := set(wanted) - _read(site).keys():
         raise StackError(f"the running stack has no {', '.join(sorted(missing))}; `vigia-stack down` first")
     _follow(site, running, wanted, within)
-    file = client.write(site)
+    file = client.write(_site(state))  # a new look: the supervisor has chosen the ports meanwhile
     typer.echo(f"everything is up after {time.monotonic() - began:.1f} s; settings for clients: {file}")
 
 
