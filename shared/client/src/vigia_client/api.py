@@ -1,121 +1,216 @@
-"""A client of ``/api/v1``, signed with the same AWS credentials that SDKs use."""
+"""Vigia's own REST API as a small Python client, used by the `vigia` command, the demo and tests.
+
+Answers are the API's JSON as it is; its shapes are in the OpenAPI documents of the services.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote, urlencode
+from typing import Any
+from urllib.parse import quote
 
 import httpx
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
-SERVICE = "vigia"
+from vigia_client.environment import Environment, find
+from vigia_client.signing import SigV4
+
+Json = dict[str, Any]
+_PAGE = 200
+#: Seconds that a follower's request waits for something new.
+FOLLOW_SECONDS = 20.0
 
 
 class ApiError(Exception):
-    """The service refused: ``status`` (HTTP), ``code`` (stable), ``str()`` says what is wrong."""
+    """The API refused. ``status`` is HTTP's, ``code`` short and stable, the text is for people."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, code: str, detail: str, problems: list[Json] | None = None) -> None:
+        where = "; ".join(f"{row.get('where')}: {row.get('message')}" for row in problems or [])
+        super().__init__(f"{detail} ({where})" if where else detail)
         self.status = status
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where Vigia answers and who is asking. ``url`` without a slash at its end."""
+class Vigia:
+    """One installation, as one access key sees it. Not thread-safe; a context manager.
 
-    url: str
-    access_key_id: str
-    secret_access_key: str
-    session_token: str | None = None
-    region: str = "us-east-1"
+    Every method raises ApiError when the API refuses and httpx.HTTPError when it cannot be reached.
+    """
+
+    def __init__(self, url: str, auth: httpx.Auth | None = None, timeout_seconds: float = 15.0) -> None:
+        self._client = httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", auth=auth, timeout=timeout_seconds)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Address:
-        """From ``VIGIA_URL`` and ``AWS_*`` as ``.vigia/client.env`` sets them. KeyError names what is missing."""
-        given = os.environ if environment is None else environment
-        return cls(
-            url=given["VIGIA_URL"].rstrip("/"),
-            access_key_id=given["AWS_ACCESS_KEY_ID"],
-            secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
-            session_token=given.get("AWS_SESSION_TOKEN"),
-            region=given.get("AWS_DEFAULT_REGION", "us-east-1"),
+    def of(cls, environment: Environment | None = None) -> Vigia:
+        """The installation that the environment or the nearest client.env names; NotConfiguredError."""
+        here = environment or find()
+        auth = SigV4(
+            here.need("AWS_ACCESS_KEY_ID"),
+            here.need("AWS_SECRET_ACCESS_KEY"),
+            here.get("AWS_REGION") or here.need("AWS_DEFAULT_REGION"),
+            here.get("AWS_SESSION_TOKEN"),
         )
+        return cls(here.need("VIGIA_URL"), auth)
 
-
-class Api:
-    """Signed requests to ``/api/v1``; a context manager. Answers are decoded JSON; ApiError for every refusal."""
-
-    def __init__(self, address: Address, timeout: float = 30.0) -> None:
-        self._address = address
-        credentials = Credentials(address.access_key_id, address.secret_access_key, address.session_token)
-        self._signer = SigV4Auth(credentials, SERVICE, address.region)
-        self._http = httpx.Client(timeout=timeout, trust_env=False)
-
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Vigia:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._client.close()
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+    # --- lines and cameras ------------------------------------------------------------------------------------------
 
-    def request(
+    def lines(self) -> Iterator[Json]:
+        """All lines, by id."""
+        return self._pages("/lines", {})
+
+    def add_line(self, line_id: str, description: str = "") -> Json:
+        """Create a line."""
+        return self._json("POST", "/lines", json={"line_id": line_id, "description": description})
+
+    def remove_line(self, line_id: str) -> None:
+        """Delete a line without cameras."""
+        self._send("DELETE", f"/lines/{_part(line_id)}")
+
+    def cameras(self, line: str | None = None) -> Iterator[Json]:
+        """All cameras, by id; with ``line`` those of that line."""
+        return self._pages("/cameras", {"line": line})
+
+    def camera(self, camera_id: str) -> Json:
+        """One camera."""
+        return self._json("GET", f"/cameras/{_part(camera_id)}")
+
+    def put_camera(self, camera_id: str, source: Mapping[str, Any], **fields: Any) -> Json:
+        """Create or replace a camera.
+
+        ``fields``: line_id, station, product, project, model_version, enabled, policy.
+        """
+        body = {"source": dict(source)} | {name: value for name, value in fields.items() if value is not None}
+        return self._json("PUT", f"/cameras/{_part(camera_id)}", json=body)
+
+    def remove_camera(self, camera_id: str) -> None:
+        """Delete a camera."""
+        self._send("DELETE", f"/cameras/{_part(camera_id)}")
+
+    def enable_camera(self, camera_id: str, enabled: bool = True) -> Json:
+        """Read the camera, or read it no more."""
+        return self._json("POST", f"/cameras/{_part(camera_id)}/{'enable' if enabled else 'disable'}")
+
+    # --- history ----------------------------------------------------------------------------------------------------
+
+    def inspections(self, **filters: Any) -> Iterator[Json]:
+        """Inspections, newest first, page after page. Filters: see :meth:`inspection_page`."""
+        return self._pages("/inspections", filters)
+
+    def inspection_page(self, **filters: Any) -> Json:
+        """One page: ``items`` and ``next``.
+
+        Filters: line, camera, product, project, model_version, verdict, origin, from_ and to (ISO 8601), limit,
+        cursor; to follow: after, wait.
+        """
+        return self._json("GET", "/inspections", params=_params(filters))
+
+    def inspection(self, inspection_id: str) -> Json:
+        """One inspection."""
+        return self._json("GET", f"/inspections/{_part(inspection_id)}")
+
+    def evidence(self, inspection_id: str, kind: str = "image") -> bytes:
+        """The stored image or mask."""
+        return self._send("GET", f"/inspections/{_part(inspection_id)}/{_part(kind)}").content
+
+    def follow(self, after: str = "now", *, seconds: float | None = None, **filters: Any) -> Iterator[Json]:
+        """Inspections as they are stored, each once, from now on or from an earlier answer's ``next``.
+
+        Ends after ``seconds``, or never.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        place = after
+        while True:
+            left = FOLLOW_SECONDS if deadline is None else min(FOLLOW_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                return
+            page = self._json(
+                "GET",
+                "/inspections",
+                params=_params(filters | {"after": place, "wait": left}),
+                timeout=FOLLOW_SECONDS + 15,
+            )
+            yield from page["items"]
+            place = page["next"]
+
+    def trends(self, **filters: Any) -> Json:
+        """Counts and defect rate over time. Filters: bucket, from_, to, group_by, line, camera, product, project,
+        model_version."""
+        return self._json("GET", "/trends", params=_params(filters))
+
+    def faults(self, **filters: Any) -> Iterator[Json]:
+        """When nobody looked, newest first. Filters: line, camera, kind, open, from_, to."""
+        return self._pages("/faults", filters)
+
+    # --- frames -----------------------------------------------------------------------------------------------------
+
+    def push(
         self,
-        method: str,
-        path: str,
+        camera_id: str,
+        image: bytes,
         *,
-        query: Mapping[str, object] | None = None,
-        json: object | None = None,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        """Sends one request below ``/api/v1``; entries of ``query`` that are None are left out."""
-        asked = urlencode({name: value for name, value in (query or {}).items() if value is not None}, quote_via=quote)
-        url = f"{self._address.url}/api/v1{path}" + (f"?{asked}" if asked else "")
-        plain = self._http.build_request(method, url, json=json, content=content, headers=headers)
-        signed = AWSRequest(method, url, data=plain.content, headers={"Host": plain.headers["host"]})
-        self._signer.add_auth(signed)
-        plain.headers.update(dict(signed.headers.items()))
-        response = self._http.send(plain)
-        if response.is_error:
-            raise _error(response)
-        return response
+        frame_id: str | None = None,
+        part_id: str | None = None,
+        captured_at: str | None = None,
+    ) -> str:
+        """Send a JPEG or PNG to a push camera; the id of its frame, once it is durable.
 
-    def get(self, path: str, **query: object) -> Any:
-        """GET, decoded."""
-        return self.request("GET", path, query=query).json()
+        With a ``frame_id`` of your own, sending again after an error has no second effect.
+        """
+        given = {
+            "Content-Type": "image/png" if image.startswith(b"\x89PNG") else "image/jpeg",
+            "X-Vigia-Frame-Id": frame_id,
+            "X-Vigia-Part-Id": part_id,
+            "X-Vigia-Captured-At": captured_at,
+        }
+        headers = {name: value for name, value in given.items() if value is not None}
+        return str(self._json("POST", f"/frames/{_part(camera_id)}", content=image, headers=headers)["frame_id"])
 
-    def put(self, path: str, body: object) -> Any:
-        """PUT, decoded."""
-        return self.request("PUT", path, json=body).json()
+    # --- wire -------------------------------------------------------------------------------------------------------
 
-    def post(self, path: str, body: object | None = None) -> Any:
-        """POST, decoded; None for an empty answer."""
-        response = self.request("POST", path, json=body)
-        return response.json() if response.content else None
+    def _pages(self, path: str, filters: Mapping[str, Any]) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            page = self._json("GET", path, params=_params({"limit": _PAGE, **filters, "cursor": cursor}))
+            yield from page["items"]
+            cursor = page.get("next")
+            if not cursor:
+                return
 
-    def delete(self, path: str) -> None:
-        """DELETE."""
-        self.request("DELETE", path)
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        answer: Json = self._send(method, path, **options).json()
+        return answer
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        answer = self._client.request(method, path, **options)
+        if answer.is_success:
+            return answer
+        try:
+            told = answer.json()
+        except ValueError:
+            told = {}
+        detail = told.get("detail") or f"{method} {path} answers {answer.status_code}"
+        details = told.get("details") or {}
+        raise ApiError(answer.status_code, told.get("code") or "http_error", detail, details.get("problems"))
 
 
-def _error(response: httpx.Response) -> ApiError:
-    try:
-        body = response.json()
-    except ValueError:
-        body = {}
-    found: dict[str, Any] = body if isinstance(body, dict) else {}
-    code = found.get("code") or found.get("type") or response.headers.get("x-amzn-errortype") or "error"
-    message = found.get("detail") or found.get("message") or found.get("title") or response.reason_phrase
-    return ApiError(response.status_code, str(code), f"{message} ({response.status_code})")
+def _part(text: str) -> str:
+    """A path segment."""
+    return quote(text, safe="")
+
+
+def _params(filters: Mapping[str, Any]) -> dict[str, str]:
+    """Query parameters without those that are None; a trailing underscore is Python's, not the API's."""
+    return {
+        name.rstrip("_"): str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in filters.items()
+        if value is not None
+    }

@@ -1,0 +1,47 @@
+"""The `vigia` command."""
+
+from __future__ import annotations
+
+import sys
+
+import httpx
+import typer
+from aiokafka.errors import KafkaError
+from rich.console import Console
+
+from vigia_client.api import ApiError
+from vigia_client.cli import cameras, doctor, history, lines, publish
+from vigia_client.environment import NotConfiguredError
+from vigia_client.frames import TooLargeError
+
+app = typer.Typer(name="vigia", help="Visual inspection for the factory floor.", no_args_is_help=True)
+app.add_typer(cameras.app, name="cameras")
+app.add_typer(lines.app, name="lines")
+app.command("inspections")(history.inspections)
+app.command("trends")(history.trends)
+app.command("faults")(history.faults)
+app.command("publish")(publish.publish)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Entry point: errors that a person can act on are one line, not a traceback."""
+    try:
+        app()
+    except ApiError as error:
+        _fail(f"{error} [{error.status} {error.code}]")
+    except (NotConfiguredError, TooLargeError) as error:
+        _fail(str(error))
+    except httpx.HTTPError as error:
+        _fail(f"Vigia cannot be reached: {error or type(error).__name__}. `vigia doctor` says more.")
+    except KafkaError as error:
+        _fail(f"Kafka: {type(error).__name__}: {error}. `vigia doctor` says more.")
+    except OSError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(text: str) -> None:
+    Console(stderr=True).print(f"[red]error:[/red] {text}", highlight=False)
+    sys.exit(1)

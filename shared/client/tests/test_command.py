@@ -1,0 +1,186 @@
+"""The `vigia` command: what a person types and sees."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from PIL import Image
+from typer.testing import CliRunner
+
+from vigia_client import checks
+from vigia_client.cli import app
+from vigia_client.environment import find
+from vigia_client.frames import TooLargeError, publish
+from vigia_contracts.events import Event, decode
+from vigia_contracts.frames import MAX_INLINE_BYTES
+from vigia_contracts.topics import FRAMES
+from vigia_runtime.kafka.topics import ensure_topics
+from vigia_runtime.settings import KafkaSettings
+
+from .conftest import DoorStub
+
+INSPECTION = {
+    "captured_at": "2026-01-02T03:04:05.678Z",
+    "decided_at": "2026-01-02T03:04:05.728Z",
+    "camera_id": "oven-1",
+    "part_id": "P-1",
+    "verdict": "REJECT",
+    "score": 0.91234,
+    "threshold": 0.5,
+    "labels": [{"name": "cracked", "area": 0.0181, "color": "#23A436"}],
+}
+
+
+def vigia(*arguments: str) -> str:
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_cameras_are_added_listed_and_switched(door: DoorStub) -> None:
+    shown = {
+        "camera_id": "oven-1",
+        "line_id": "demo",
+        "project": "cookies",
+        "enabled": True,
+        "source": {"kind": "rtsp", "url": "rtsp://***@h/line"},
+        "policy": {"overload": "newest"},
+    }
+    door.answers = {
+        "PUT /api/v1/cameras/oven-1": (201, shown),
+        "GET /api/v1/cameras": (200, {"items": [shown], "next": None}),
+        "POST /api/v1/cameras/oven-1/disable": (200, shown),
+        "DELETE /api/v1/cameras/oven-1": (204, None),
+    }
+    options = ("--line", "demo", "--project", "cookies", "--fps", "1", "--overload", "every")
+    assert "created" in vigia("cameras", "add", "oven-1", "--rtsp", "rtsp://u:p@h/line", *options)
+    assert json.loads(door.asked[1].body) == {
+        "source": {"kind": "rtsp", "url": "rtsp://u:p@h/line"},
+        "line_id": "demo",
+        "project": "cookies",
+        "enabled": True,
+        "policy": {"overload": "every", "frames_per_second": 1.0},
+    }
+    table = vigia("cameras", "list")
+    assert "oven-1" in table
+    assert "rtsp://***@h/line" in table
+    assert json.loads(vigia("cameras", "list", "--json")) == shown
+    assert "disabled" in vigia("cameras", "disable", "oven-1")
+    assert "deleted" in vigia("cameras", "rm", "oven-1")
+
+
+def test_a_camera_has_exactly_one_source() -> None:
+    for sources in ([], ["--push", "--synthetic"]):
+        assert CliRunner().invoke(app, ["cameras", "add", "c1", *sources]).exit_code == 2
+
+
+def test_inspections_show_part_verdict_score_and_latency(door: DoorStub) -> None:
+    door.answers["GET /api/v1/inspections"] = (200, {"items": [INSPECTION], "next": None})
+    row = vigia("inspections", "--camera", "oven-1", "--verdict", "reject")
+    for text in ("oven-1", "P-1", "REJECT", "0.9123", "0.5", "50 ms", "cracked 1.81%"):
+        assert text in row
+    assert "verdict=REJECT" in door.asked[0].query
+
+
+def test_trends_show_counts_and_rate(door: DoorStub) -> None:
+    counts = {"PASS": 90, "REJECT": 10, "REVIEW": 0, "INVALID": 3}
+    point = {"start": "2026-01-02T03:00:00Z", "group": "demo", "counts": counts, "total": 103, "defect_rate": 0.1}
+    door.answers["GET /api/v1/trends"] = (200, {"points": [point]})
+    row = vigia("trends", "--bucket", "day", "--group-by", "line")
+    for text in ("demo", "90", "103", "10.00%"):
+        assert text in row
+    assert "bucket=day&group_by=line" in door.asked[0].query
+
+
+def test_a_refusal_is_one_line_and_exit_1(door: DoorStub) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from vigia_client.cli import main; main()", "cameras", "rm", "x"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: no such thing [404 not_found]"
+
+
+def photograph(number: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (32, 32), (number, 0, 0)).save(data, "JPEG")
+    return data.getvalue()
+
+
+async def read(kafka: str, prefix: str, count: int) -> list[Event]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(f"{prefix}frames", number) for number in range(FRAMES.partitions)])
+        found: list[Any] = []
+        while len(found) < count:
+            batches = await consumer.getmany(timeout_ms=10_000)
+            assert batches, "no more frames came"
+            found += [record for records in batches.values() for record in records]
+    finally:
+        await consumer.stop()
+    return [
+        decode(FRAMES, key=record.key, value=record.value, headers=record.headers, timestamp_ms=record.timestamp)
+        for record in found
+    ]
+
+
+async def test_published_files_are_frames(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    await ensure_topics(KafkaSettings(bootstrap=kafka, topic_prefix=topic_prefix), [FRAMES])
+    files = [tmp_path / f"{number}.jpg" for number in range(3)]
+    for number, file in enumerate(files):
+        file.write_bytes(photograph(number))
+    assert await publish(kafka, "oven-1", files, topic_prefix=topic_prefix) == 3
+    frames = await read(kafka, topic_prefix, 3)
+    assert [frame.data for frame in frames] == [photograph(number) for number in range(3)]
+    assert {frame.key for frame in frames} == {"oven-1"}
+    assert len({(frame.source, frame.id) for frame in frames}) == 3
+    assert not frames[0].time_stated
+    (tmp_path / "large.jpg").write_bytes(bytes(MAX_INLINE_BYTES + 1))
+    with pytest.raises(TooLargeError, match="--http"):
+        await publish(kafka, "oven-1", [tmp_path / "large.jpg"], topic_prefix=topic_prefix)
+
+
+def test_doctor_says_what_to_do_where_nobody_answers(door: DoorStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = "127.0.0.1:9"
+    for name, value in {
+        "VIGIA_KAFKA": nobody,
+        "VIGIA_POSTGRES": f"postgresql://u:hunter2@{nobody}/vigia",
+        "VIGIA_PROMETHEUS": f"http://{nobody}",
+        "VIGIA_BUCKET": "b",
+        "AWS_ENDPOINT_URL_S3": f"http://{nobody}",
+        "AWS_ENDPOINT_URL_LOOKOUTVISION": f"http://{nobody}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    camera = {"camera_id": "oven-1", "enabled": True}
+    fault = {"started_at": "2026-01-02T03:04:05Z", "cause": "auth"}
+    door.answers = {
+        "GET /api/v1/lines": (200, {"items": [], "next": None}),
+        "GET /api/v1/cameras": (200, {"items": [camera], "next": None}),
+        "GET /api/v1/faults": (200, {"items": [fault], "next": None}),
+    }
+    found = {finding.door: finding for finding in checks.run(find())}
+    assert {name: finding.state.value for name, finding in found.items()} == {
+        "gateway": "ok",
+        "sign-in": "ok",
+        "kafka": "failed",
+        "postgres": "failed",
+        "object store": "failed",
+        "prometheus": "failed",
+        "models": "failed",
+        "camera oven-1": "failed",
+    }
+    assert all(finding.advice for finding in found.values() if finding.state is checks.State.FAILED)
+    assert "password" in found["camera oven-1"].advice
+    assert "hunter2" not in str(found)
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 1
