@@ -16,6 +16,7 @@ _NAME: Final = re.compile(r"^inspections_p(\d{4})(\d{2})(\d{2})$")
 #: Whoever makes or drops partitions holds it, so that two workers never do so at once.
 _LOCK: Final = text("select pg_advisory_xact_lock(129910837412098)")
 _LIMITS: Final = text("select set_config('lock_timeout', '5s', true)")
+_SHORT: Final = text("select set_config('lock_timeout', '1s', true)")
 _EXISTING: Final = text(
     "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid "  # noqa: S608
     f"where i.inhparent = '{SCHEMA}.inspections'::regclass"
@@ -45,7 +46,8 @@ class Partitions:
     async def drop_before(self, oldest: date) -> list[date]:
         """Drop every partition of a day before ``oldest``; the days that went."""
         async with self._engine.begin() as connection:
-            await connection.execute(_LIMITS)
+            # Dropping locks the whole history: rather later than making readers and writers wait behind a long query.
+            await connection.execute(_SHORT)
             await connection.execute(_LOCK)
             gone = sorted(day for day in await _days(connection) if day < oldest)
             for day in gone:

@@ -1,4 +1,7 @@
-"""``vigia-aggregator worker | http | migrate``."""
+"""``vigia-aggregator worker | http | migrate``.
+
+A process imports what it runs after its settings were read: a wrong setting is told at once, not after Faust is loaded.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Inspections 
 @app.command()
 def worker() -> None:
     """Write inspections, faults and cameras from Kafka into Postgres."""
+    settings = _load(WorkerSettings)
     from vigia_aggregator.entrypoints.worker import work
 
-    settings = _load(WorkerSettings)
     run(lambda lifecycle: work(lifecycle, settings), service="aggregator worker", settings=settings)
 
 
 @app.command()
 def http() -> None:
     """Serve history and trends."""
+    settings = _load(ServeSettings)
     from vigia_aggregator.entrypoints.http import serve_history
 
-    settings = _load(ServeSettings)
     run(lambda lifecycle: serve_history(lifecycle, settings), service="aggregator http", settings=settings)
 
 
@@ -39,10 +42,10 @@ def migrate(
     revision: Annotated[str, typer.Argument(help="revision to migrate up to")] = "head",
 ) -> None:
     """Bring schema ``inspection`` up to date."""
+    settings = _load(MigrateSettings)
     from vigia_aggregator.adapters.migrate import upgrade
     from vigia_runtime.postgres import create_engine
 
-    settings = _load(MigrateSettings)
     configure("aggregator", settings.log)
 
     async def go() -> None:
