@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -209,11 +210,12 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: ASGIApp, settings: HttpSettings, lifecycle: Lifecycle) -> None:
-    """Serve until the lifecycle stops; then answer what is in flight, within its budget."""
+    """Serve until the lifecycle stops; then answer what is in flight, within its budget. OSError: the port is taken."""
+    # Bound here, because uvicorn answers a port in use by leaving the interpreter.
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -221,13 +223,17 @@ async def serve(app: ASGIApp, settings: HttpSettings, lifecycle: Lifecycle) -> N
         lifespan="on",
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(), name="uvicorn")
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
     stopping = asyncio.create_task(lifecycle.stopping.wait())
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             # Some of the budget is left for what is closed after the door.
             config.timeout_graceful_shutdown = max(1, int(lifecycle.remaining() - 3))
+            # A connection that was being accepted at this moment would otherwise be kept alive and served on.
+            closing = (b"connection", b"close")
+            config.encoded_headers.append(closing)
+            server.server_state.default_headers = [*server.server_state.default_headers, closing]
             server.should_exit = True
         await serving
     finally:

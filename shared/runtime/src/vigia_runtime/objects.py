@@ -88,8 +88,14 @@ class ObjectStore:
 
     async def head(self, bucket: str, key: str) -> ObjectInfo:
         """Size, time and tag of an object."""
-        async with self._errors(bucket, key):
-            return _info(await obstore.head_async(self._store(bucket), key))
+        try:
+            async with self._errors(bucket, key):
+                return _info(await obstore.head_async(self._store(bucket), key))
+        except ObjectNotFound:
+            # The answer to a HEAD has no body that would tell a missing bucket from a missing key.
+            if not await self.bucket_exists(bucket):
+                raise BucketNotFound(bucket) from None
+            raise
 
     async def exists(self, bucket: str, key: str) -> bool:
         """Whether the object exists; BucketNotFound where the bucket does not."""
@@ -124,7 +130,6 @@ class ObjectStore:
     async def bucket_exists(self, bucket: str) -> bool:
         """Whether the bucket exists and may be read."""
         try:
-            # A GET, because the answer to a HEAD has no body that would tell a missing bucket from a missing key.
             await self.get(bucket, _NO_KEY)
         except ObjectNotFound:
             return True

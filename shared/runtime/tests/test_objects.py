@@ -1,0 +1,101 @@
+"""Objects in a real S3 store."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+import botocore.session
+import pytest
+from pydantic import SecretStr
+
+from vigia_runtime.errors import AccessDenied, Transient
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.settings import ObjectSettings
+
+
+@pytest.fixture
+def store_settings(object_store: Any) -> ObjectSettings:
+    return ObjectSettings(
+        endpoint=object_store.endpoint,
+        region=object_store.region,
+        access_key_id=object_store.access_key_id,
+        secret_access_key=SecretStr(object_store.secret_access_key),
+    )
+
+
+@pytest.fixture
+def bucket(object_store: Any) -> str:
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=object_store.endpoint,
+        region_name=object_store.region,
+        aws_access_key_id=object_store.access_key_id,
+        aws_secret_access_key=object_store.secret_access_key,
+    )
+    name = f"b-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=name)
+    return name
+
+
+async def test_what_is_put_is_got(store_settings: ObjectSettings, bucket: str) -> None:
+    store = ObjectStore(store_settings)
+    data = bytes(range(256)) * 5000
+    key = "frames/oven 1/2026-01-02/ü+b.jpg"
+    reference = await store.put(bucket, key, data, "image/jpeg")
+    assert (reference.bucket, reference.key, reference.size) == (bucket, key, len(data))
+    assert reference.sha256 == hashlib.sha256(data).hexdigest()
+    assert await store.get(bucket, key) == data
+    assert b"".join([chunk async for chunk in store.get_stream(bucket, key, 100_000)]) == data
+    info = await store.head(bucket, key)
+    assert (info.key, info.size) == (key, len(data))
+    assert await store.exists(bucket, key)
+    await store.put(bucket, "empty", b"")
+    assert await store.get(bucket, "empty") == b""
+    await store.delete(bucket, key)
+    await store.delete(bucket, key)
+    assert not await store.exists(bucket, key)
+
+
+async def test_lists_by_any_prefix(store_settings: ObjectSettings, bucket: str) -> None:
+    store = ObjectStore(store_settings)
+    for key in ("a/1", "a/12", "a/2", "ab/1", "b"):
+        await store.put(bucket, key, b"x")
+    assert [info.key for info in await store.list(bucket)] == ["a/1", "a/12", "a/2", "ab/1", "b"]
+    assert [info.key for info in await store.list(bucket, "a/1")] == ["a/1", "a/12"]
+    assert [info.key for info in await store.list(bucket, "a/")] == ["a/1", "a/12", "a/2"]
+    assert [info.key for info in await store.list(bucket, "a")] == ["a/1", "a/12", "a/2", "ab/1"]
+    assert await store.list(bucket, "zzz") == []
+
+
+async def test_a_missing_bucket_is_not_a_missing_key(store_settings: ObjectSettings, bucket: str) -> None:
+    store = ObjectStore(store_settings)
+    assert await store.bucket_exists(bucket)
+    assert not await store.bucket_exists("no-such-bucket")
+    with pytest.raises(ObjectNotFound):
+        await store.get(bucket, "absent")
+    with pytest.raises(ObjectNotFound):
+        [chunk async for chunk in store.get_stream(bucket, "absent")]
+    with pytest.raises(ObjectNotFound):
+        await store.head(bucket, "absent")
+    for call in (
+        store.get("no-such-bucket", "x"),
+        store.put("no-such-bucket", "x", b"x"),
+        store.list("no-such-bucket"),
+        store.exists("no-such-bucket", "x"),
+        store.head("no-such-bucket", "x"),
+        store.probe("no-such-bucket"),
+    ):
+        with pytest.raises(BucketNotFound):
+            await call
+
+
+async def test_wrong_keys_and_no_store(store_settings: ObjectSettings, bucket: str) -> None:
+    wrong = ObjectStore(store_settings.model_copy(update={"secret_access_key": SecretStr("hunter2")}))
+    with pytest.raises(AccessDenied) as caught:
+        await wrong.get(bucket, "x")
+    assert "hunter2" not in str(caught.value)
+    nowhere = ObjectStore(store_settings.model_copy(update={"endpoint": "http://127.0.0.1:9"}))
+    with pytest.raises(Transient):
+        await nowhere.get(bucket, "x")
