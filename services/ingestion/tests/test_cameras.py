@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from vigia_contracts.cameras import FolderSource, MjpegSource, OverloadPolicy, RtspSource, SyntheticSource
 from vigia_contracts.faults import FaultKind
 from vigia_contracts.frames import FRAME_CAPTURED
+from vigia_ingestion.app.camera import Pace
 from vigia_ingestion.domain.synthetic import part
 from vigia_stack.camera.mjpeg import MjpegCamera
 from vigia_stack.camera.rtsp import RtspCamera
@@ -35,6 +37,21 @@ async def test_rtsp_frames_arrive_at_once_and_in_order(plant: Plant) -> None:
     gaps = [(later.time - earlier.time).total_seconds() for earlier, later in pairwise(frames)]
     assert all(0.3 < gap < 0.7 for gap in gaps), gaps
     assert plant.faults == []
+
+
+async def test_a_torn_picture_is_counted_and_never_judged(plant: Plant) -> None:
+    server = RtspCamera(line(fps=5))
+    whole = server._clip.units
+    # The last slice of picture 2 never comes; the delimiter after it does.
+    last = max(number for number, nal in enumerate(whole[2]) if nal[0] & 31 == 5)
+    torn = tuple(nal for number, nal in enumerate(whole[2]) if number != last)
+    assert sum(nal[0] & 31 == 5 for nal in torn) >= 1
+    server._clip = replace(server._clip, units=(*whole[:2], torn, *whole[3:]))
+    async with server, plant.replica(Pace(faults=0.5)):
+        await plant.announce(camera(RtspSource(url=server.url)))
+        await until(lambda: len(plant.frames) >= 4 and plant.faults)
+    assert [number_in(frame.data) for frame in plant.frames[:4]] == [0, 1, 3, 4]  # type: ignore[arg-type]
+    assert (plant.faults[0].kind, plant.faults[0].cause) == (FaultKind.INVALID, "codec")
 
 
 async def test_a_camera_that_hangs_up_is_blind_until_it_is_back(plant: Plant) -> None:
