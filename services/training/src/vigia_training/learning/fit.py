@@ -39,7 +39,8 @@ def fit_head(
     """Trains a new head on the images ``use`` of the pool. The budget is in iterations: seconds depend on the load."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    head = SegmentationHead([int(f.shape[1]) for f in pool.features], labels).to(device).train()
+    head = SegmentationHead([int(f.shape[3]) for f in pool.features], labels).to(device).train()
+    head = head.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=iterations, pct_start=0.15)
     flags = pool.anomalous.numpy()[use] > 0

@@ -27,10 +27,10 @@ Progress = Callable[[str, float], None]
 class Budget:
     """How much work a training is. Images in the pool, optimiser steps of a head, folds of cross-fitting."""
 
-    images: int = 640
-    iterations: int = 320
+    images: int = 480
+    iterations: int = 200
     folds: int = 2
-    fold_iterations: int = 200
+    fold_iterations: int = 100
 
     def pool_size(self, examples: int) -> int:
         """At least as many variations as plain images, so that large sets are varied too."""
@@ -138,7 +138,7 @@ def _cross_fit(
 
 
 def _fit_gaussian(pool: Pool, folds: int, seed: int) -> tuple[GaussianHead, threshold.Calibration]:
-    deepest = pool.features[-1]
+    deepest = pool.features[-1].permute(0, 3, 1, 2)
     scores = []
     for learn, hold in _folds(pool, folds, seed):
         head = _gaussian(deepest[torch.from_numpy(learn)].float())

@@ -1,0 +1,67 @@
+"""From bytes to answer, through the real runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from vigia_vision import Artifact, DecodeError, Session, WrongSize, prepare
+from vigia_vision.prepare import squash_area
+
+
+def test_an_image_is_judged(artifact: Artifact, half_red_png: bytes) -> None:
+    answer = Session(artifact).inspect(half_red_png)
+    assert answer.is_anomalous
+    assert answer.score == pytest.approx(0.5, abs=1e-3)
+    (label,) = answer.labels
+    assert (label.name, label.color) == ("red", "#23A436")
+    assert label.area == pytest.approx(0.5, abs=0.01)
+    assert answer.mask is not None
+    assert answer.mask.shape == (48, 64)
+    assert answer.mask[:, :30].all()
+    assert not answer.mask[:, 34:].any()
+
+
+def test_the_threshold_can_be_replaced(artifact: Artifact, half_red_png: bytes) -> None:
+    answer = Session(artifact).inspect(half_red_png, threshold=0.6)
+    assert not answer.is_anomalous
+    assert answer.labels == ()
+
+
+def test_a_batch_gives_what_its_images_give(artifact: Artifact) -> None:
+    session = Session(artifact, threads=2)
+    batch = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    together = session.infer(batch)
+    assert together["score"].shape == (5, 1)
+    for index in range(5):
+        alone = session.infer(batch[index : index + 1])
+        assert np.allclose(alone["maps"][0], together["maps"][index], atol=1e-6)
+
+
+def test_another_size_is_refused_before_decoding(artifact: Artifact, half_red_png: bytes) -> None:
+    manifest = artifact.manifest
+    other = manifest.model_copy(update={"input": manifest.input.model_copy(update={"image_width": 65})})
+    with pytest.raises(WrongSize, match="64x48") as refused:
+        prepare(half_red_png[:60], other)  # only the header is there
+    assert (refused.value.width, refused.value.height) == (64, 48)
+    with pytest.raises(DecodeError):
+        prepare(half_red_png[:60], manifest)
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(8, 40), st.integers(8, 40), st.just(3))), st.integers(1, 8))
+def test_squashing_keeps_the_mean_and_the_range(pixels: np.ndarray, side: int) -> None:
+    small = squash_area(pixels, side, side)
+    assert small.shape == (side, side, 3)
+    assert small.min() >= pixels.min()
+    assert small.max() <= pixels.max()
+    # Weighted area means keep the overall mean, up to rounding in two passes.
+    assert abs(float(small.mean()) - float(pixels.mean())) <= 1.0
+
+
+def test_squashing_by_a_whole_factor_is_the_mean_of_each_block() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    blocks = pixels.reshape(8, 3, 12, 3, 3).mean((1, 3))
+    assert np.abs(squash_area(pixels, 12, 8) - blocks).max() <= 1
