@@ -8,7 +8,7 @@ import hashlib
 from vigia_contracts.base import ObjectRef
 from vigia_runtime.errors import AppError
 from vigia_runtime.objects import ObjectStore
-from vigia_vision import Artifact, ArtifactError
+from vigia_vision import Artifact, ArtifactError, GoldenSample
 from vigia_vision.artifact import MANIFEST_FILE
 from vigia_vision.manifest import Manifest
 
@@ -33,3 +33,17 @@ async def fetch(objects: ObjectStore, ref: ObjectRef) -> Artifact:
         raise UnusableArtifact(str(error)) from error
     except ValueError as error:  # a manifest that pydantic refuses
         raise UnusableArtifact(f"s3://{ref.bucket}/{ref.key} is no manifest: {error}") from error
+
+
+async def golden_samples(artifact: Artifact) -> tuple[GoldenSample, ...]:
+    """The artifact's golden samples, prepared; UnusableArtifact when there is none or one cannot be used."""
+    try:
+        samples = await asyncio.to_thread(lambda: tuple(artifact.golden_samples()))
+    except (ValueError, OSError) as error:  # an image or array that cannot be read
+        raise UnusableArtifact(f"a golden sample cannot be read: {error}") from error
+    if not samples:
+        raise UnusableArtifact("the artifact has no golden sample to check its answers with")
+    for sample in samples:
+        if "score" not in sample.expected or sample.expected["score"].size != 1:
+            raise UnusableArtifact(f"golden sample {sample.file} has no score to compare with")
+    return samples

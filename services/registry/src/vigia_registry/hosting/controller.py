@@ -99,7 +99,9 @@ class Controller:
         for target in targets:
             wish = wanted(target.hosting, now, self._limits)
             if wish is not None:
-                orders[target.hosting.triton_model] = Order(wish, target.artifact, target.hosting.generation)
+                orders[target.hosting.triton_model] = Order(
+                    wish, target.artifact, target.manifest, target.hosting.generation
+                )
         for replica in self._replicas:
             replica.orders, replica.frozen = orders, False
         for target in targets:

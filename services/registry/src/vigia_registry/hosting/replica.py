@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vigia_contracts.base import ObjectRef
-from vigia_registry.hosting.artifacts import UnusableArtifact, fetch
+from vigia_registry.hosting.artifacts import UnusableArtifact, fetch, golden_samples
 from vigia_registry.hosting.domain import in_namespace
 from vigia_registry.hosting.parity import mismatch
 from vigia_registry.hosting.replica_plan import Do, Found, Health, Step, Wanted, plan
@@ -34,10 +34,14 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One version that this Triton should hold. ``generation`` starts the count of failed attempts anew."""
+    """One version that this Triton should hold. ``manifest`` is the one that is announced with it.
+
+    A new ``generation`` starts the count of failed attempts anew.
+    """
 
     wanted: Wanted
     artifact: ObjectRef
+    manifest: Mapping[str, object]
     generation: int
 
 
@@ -206,7 +210,7 @@ class Replica:
         """Load and check. ``anew``: unload first, once everything for the load is at hand."""
         async with self.loading:
             began = time.monotonic()
-            artifact = await fetch(self.objects, order.artifact)
+            artifact = await self._fetch(order)
             golden = await self._remember(name, artifact)
             config = model_config(name, artifact.manifest, order.wanted.units, self.serving)
             files = model_files(artifact, {sample.file: sample for sample in golden.samples})
@@ -229,7 +233,7 @@ class Replica:
     async def _check(self, name: str, order: Order) -> None:
         """Ask every golden sample and note the model's health; UnusableArtifact when an answer is another one."""
         held = self._held[name]
-        golden = self._golden.get(name) or await self._remember(name, await fetch(self.objects, order.artifact))
+        golden = self._golden.get(name) or await self._remember(name, await self._fetch(order))
         began = time.monotonic()
         try:
             for sample in golden.samples:
@@ -259,11 +263,14 @@ class Replica:
             held.health = Health.BAD
         held.probe_at = time.monotonic() + POLL_SECONDS
 
+    async def _fetch(self, order: Order) -> Artifact:
+        artifact = await fetch(self.objects, order.artifact)
+        if Manifest.model_validate(order.manifest) != artifact.manifest:
+            raise UnusableArtifact("the artifact's manifest is not the one that training reported")
+        return artifact
+
     async def _remember(self, name: str, artifact: Artifact) -> _Golden:
-        if not artifact.manifest.golden:
-            raise UnusableArtifact("the artifact has no golden sample to check its answers with")
-        samples = await asyncio.to_thread(lambda: tuple(artifact.golden_samples()))
-        self._golden[name] = _Golden(artifact.manifest, samples)
+        self._golden[name] = _Golden(artifact.manifest, await golden_samples(artifact))
         return self._golden[name]
 
     def _failed(self, step: Step, order: Order | None, reason: str, *, final: bool) -> None:

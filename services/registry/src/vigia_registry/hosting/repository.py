@@ -21,11 +21,15 @@ from vigia_registry.projects.tables import projects
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A version to take care of, and its artifact's ``manifest.json``. ``revision`` is that of its row."""
+    """A version to take care of, and its artifact's ``manifest.json``: where it lies, and what training said is in it.
+
+    ``revision`` is that of the row.
+    """
 
     hosting: Hosting
     project_id: UUID
     artifact: ObjectRef
+    manifest: Mapping[str, object]
     revision: int
 
 
@@ -38,6 +42,7 @@ async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequ
             model_versions.c.arn,
             model_versions.c.version,
             model_versions.c.artifact,
+            model_versions.c.manifest,
             model_versions.c.project_id,
             projects.c.name.label("project"),
         )
@@ -49,7 +54,7 @@ async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequ
     found = []
     for row in rows:
         artifact = ObjectRef.model_validate(row.artifact)
-        name = triton_name(namespace, row.project, row.version, row.arn, artifact.sha256 or artifact.key)
+        name = triton_name(namespace, row.project, row.version, row.arn, artifact.sha256 or "")
         hosting = Hosting(
             id=row.model_version_id,
             arn=row.arn,
@@ -61,7 +66,7 @@ async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequ
             generation=row.generation,
             since=row.observed_at,
         )
-        found.append(Target(hosting, row.project_id, artifact, row.revision))
+        found.append(Target(hosting, row.project_id, artifact, row.manifest, row.revision))
     return now, found
 
 

@@ -1,0 +1,290 @@
+"""Versions come and go in a real Triton, while it is asked, killed and given broken models."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, text
+
+from vigia_contracts.topics import DEPLOYMENTS
+from vigia_registry.entrypoints.hosting import build_replicas
+from vigia_registry.hosting import service
+from vigia_registry.hosting.controller import Controller
+from vigia_registry.hosting.domain import Desired, HostingView, Observed
+from vigia_registry.hosting.leadership import Leadership
+from vigia_registry.hosting.tables import hostings
+from vigia_registry.hosting.triton import ModelError, Triton
+from vigia_runtime.errors import Transient
+from vigia_runtime.health import Health
+from vigia_stack.parts.triton import TritonPart
+from vigia_stack.stack import Stack
+from vigia_vision import Artifact
+
+Wait = Callable[..., Awaitable[Any]]
+Make = Callable[..., Artifact]
+#: The tensor of the golden sample.
+SAMPLE = "golden/a.png"
+
+
+@pytest.fixture(scope="module")
+def own_triton(stack_state: Path) -> Iterator[Stack]:
+    """A Triton that these tests may kill."""
+    with Stack(["triton"], stack_state / "fleet-triton") as stack:
+        yield stack
+
+
+@pytest.fixture
+async def triton(own_triton: Stack) -> AsyncIterator[Triton]:
+    client = Triton(own_triton.part(TritonPart).addresses.grpc)
+    yield client
+    await client.close()
+
+
+class Hosting:
+    """A hosting process's work, run in the test."""
+
+    def __init__(self, fleet: Any, address: str) -> None:
+        self.fleet = fleet
+        self._tritons = [Triton(address)]
+        self.replicas = build_replicas(fleet.deps, self._tritons)
+        self._stopping = asyncio.Event()
+        self.controller = Controller(
+            Leadership(fleet.deps.database.engine), self.replicas, fleet.deps.settings.hosting, Health("hosting")
+        )
+        self._task = asyncio.create_task(self.controller.run(self._stopping))
+
+    @property
+    def leads(self) -> bool:
+        return self.replicas[0].orders is not None
+
+    async def stop(self) -> None:
+        if self._task.cancelled():
+            return
+        self._stopping.set()
+        await self._task
+        for triton in self._tritons:
+            await triton.close()
+
+    async def kill(self) -> None:
+        """As ``kill -9`` ends it: in the middle of whatever it does; its database connection goes with it."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        for triton in self._tritons:
+            await triton.close()
+
+
+@pytest.fixture
+async def hosting(hosting_fleet: Any, triton: Triton) -> AsyncIterator[Hosting]:
+    running = Hosting(hosting_fleet, triton.address)
+    yield running
+    await running.stop()
+    for name in await triton.loaded():
+        await triton.unload(name, 30)
+
+
+async def start(fleet: Any, version: UUID, units: int = 1) -> None:
+    async with fleet.deps.database.transaction() as session:
+        await service.request_start(session, version, units)
+
+
+async def stop(fleet: Any, version: UUID) -> None:
+    async with fleet.deps.database.transaction() as session:
+        await service.request_stop(session, version)
+
+
+async def view(fleet: Any, version: UUID) -> HostingView:
+    async with fleet.deps.database.transaction() as session:
+        return await service.view(session, version)
+
+
+def becomes(fleet: Any, version: UUID, observed: Observed) -> Callable[[], Awaitable[HostingView | None]]:
+    async def look() -> HostingView | None:
+        found = await view(fleet, version)
+        return found if found.observed is observed else None
+
+    return look
+
+
+async def names(fleet: Any) -> dict[int, str]:
+    """The Triton names of announced versions."""
+    return {
+        int(event.data.model_version): event.data.triton_model
+        for key, event in await fleet.take(DEPLOYMENTS)
+        if event is not None
+    }
+
+
+class Traffic:
+    """Asks a model without pause and counts what fails."""
+
+    def __init__(self, triton: Triton, name: str, artifact: Artifact) -> None:
+        self._sample = next(artifact.golden_samples())
+        self._ask = lambda: triton.infer(name, artifact.manifest, self._sample.tensor, 5)
+        self.answered = 0
+        self.failures: list[Exception] = []
+        self._going = True
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while self._going:
+            try:
+                await self._ask()
+                self.answered += 1
+            except (ModelError, Transient) as error:
+                self.failures.append(error)
+                await asyncio.sleep(0.05)
+
+    async def end(self) -> None:
+        self._going = False
+        await self._task
+
+
+async def test_a_version_is_announced_once_it_answers_and_changes_under_load_without_a_failure(
+    hosting: Hosting, hosting_fleet: Any, triton: Triton, eventually: Wait, make_artifact: Make
+) -> None:
+    fleet, first = hosting_fleet, make_artifact()
+    one, two = await fleet.version(1, first), await fleet.version(2, make_artifact(scale=2.0))
+    broken, wrong = (
+        await fleet.version(3, make_artifact(model=b"no model")),
+        await fleet.version(4, make_artifact(answer=0.3)),
+    )
+    await start(fleet, one)
+    assert (await view(fleet, one)).desired is Desired.HOSTED
+    served = await eventually(becomes(fleet, one, Observed.SERVING))
+    assert served.units == 1
+    [(key, event)] = await fleet.take(DEPLOYMENTS)
+    assert key == event.data.model_arn
+    name = event.data.triton_model
+    assert "cookies.v1." in name
+
+    traffic = Traffic(triton, name, first)
+    # Another version, more units of this one, a graph that cannot be loaded, a graph that answers otherwise.
+    for version, units in ((one, 2), (two, 1), (broken, 1), (wrong, 1)):
+        await start(fleet, version, units)
+    failed = await eventually(becomes(fleet, broken, Observed.FAILED))
+    assert "no model" not in failed.reason
+    assert "protobuf" in failed.reason.lower()
+    refused = await eventually(becomes(fleet, wrong, Observed.FAILED))
+    assert "golden/a.png: output score differs by 0.1" in refused.reason
+    await eventually(becomes(fleet, two, Observed.SERVING))
+
+    async def grown() -> bool:
+        return (await view(fleet, one)).units == 2 and await triton.units(name) == 2
+
+    await eventually(grown)
+    announced = await names(fleet)
+    assert announced.keys() == {2}
+    await stop(fleet, two)
+    await eventually(becomes(fleet, two, Observed.ABSENT))
+    assert await fleet.take(DEPLOYMENTS) == [(f"{key[:-1]}2", None)]
+    await traffic.end()
+    assert traffic.answered > 50
+    assert traffic.failures == []
+    assert set(await triton.loaded()) == {name}
+
+
+async def test_a_stopped_version_answers_until_everybody_knows(
+    hosting: Hosting, hosting_fleet: Any, triton: Triton, eventually: Wait, make_artifact: Make
+) -> None:
+    artifact = make_artifact()
+    version = await hosting_fleet.version(1, artifact)
+    await start(hosting_fleet, version)
+    await eventually(becomes(hosting_fleet, version, Observed.SERVING))
+    name = (await names(hosting_fleet))[1]
+    await stop(hosting_fleet, version)
+    await eventually(becomes(hosting_fleet, version, Observed.DRAINING))
+    assert [event for _, event in await hosting_fleet.take(DEPLOYMENTS)] == [None]
+    sample = next(artifact.golden_samples())
+    await triton.infer(name, artifact.manifest, sample.tensor, 5)
+    await eventually(becomes(hosting_fleet, version, Observed.ABSENT))
+    with pytest.raises(ModelError):
+        await triton.infer(name, artifact.manifest, sample.tensor, 5)
+
+
+async def test_triton_and_its_backend_may_be_killed(
+    hosting: Hosting, hosting_fleet: Any, own_triton: Stack, triton: Triton, eventually: Wait, make_artifact: Make
+) -> None:
+    artifact = make_artifact()
+    version = await hosting_fleet.version(1, artifact)
+    await start(hosting_fleet, version)
+    await eventually(becomes(hosting_fleet, version, Observed.SERVING))
+    name = (await names(hosting_fleet))[1]
+    sample = next(artifact.golden_samples())
+
+    async def answers() -> bool:
+        try:
+            await triton.infer(name, artifact.manifest, sample.tensor, 5)
+        except (ModelError, Transient):
+            return False
+        return True
+
+    # The database hangs up on everybody: the right to act is won back.
+    async with hosting_fleet.deps.database.transaction() as session:
+        others = "select count(pg_terminate_backend(pid)) from pg_stat_activity where pid <> pg_backend_pid()"
+        assert (await session.execute(text(f"{others} and datname = current_database()"))).scalar_one() > 0
+    server = own_triton.status("triton").pid
+    assert server is not None
+    for victims in (_backends(server), [server]):
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        await eventually(lambda: _negated(answers))
+        await eventually(answers, within=60)
+    # Nobody was told anything: what was announced is true again.
+    assert (await view(hosting_fleet, version)).observed is Observed.SERVING
+    assert await hosting_fleet.take(DEPLOYMENTS) == []
+
+
+async def test_another_process_takes_over_in_the_middle_and_clears_up(
+    hosting: Hosting, hosting_fleet: Any, triton: Triton, eventually: Wait, make_artifact: Make
+) -> None:
+    async def leads() -> bool:
+        return hosting.leads
+
+    await eventually(leads)
+    second = Hosting(hosting_fleet, triton.address)
+    try:
+        version, left = await hosting_fleet.version(1, make_artifact()), await hosting_fleet.version(2)
+        await start(hosting_fleet, left)
+        await eventually(becomes(hosting_fleet, left, Observed.SERVING))
+        await start(hosting_fleet, version)
+        await eventually(becomes(hosting_fleet, version, Observed.LOADING))
+        assert not second.leads
+        await hosting.kill()
+        # What nobody wants any more is in Triton without anybody knowing it.
+        async with hosting_fleet.deps.database.transaction() as session:
+            await session.execute(delete(hostings).where(hostings.c.model_version_id == left))
+        await eventually(becomes(hosting_fleet, version, Observed.SERVING))
+        assert second.leads
+        namespace = hosting_fleet.deps.settings.hosting.namespace
+
+        async def only_the_wanted() -> bool:
+            ours = [name for name in await triton.loaded() if name.startswith(f"{namespace}.")]
+            return len(ours) == 1 and ".v1." in ours[0]
+
+        await eventually(only_the_wanted)
+    finally:
+        await second.stop()
+
+
+async def _negated(condition: Callable[[], Awaitable[bool]]) -> bool:
+    return not await condition()
+
+
+def _backends(server: int) -> list[int]:
+    """The backend processes of that Triton; a server with a C++ backend has none, and the test cannot be made."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == server and "backend_stub" in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+    return found or pytest.skip("this Triton has no backend processes of its own")
