@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import socket
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vigia_stack.errors import StackError
@@ -20,62 +22,60 @@ WELL_KNOWN = {
     "triton-grpc": 8001,
     "triton-metrics": 8002,
     "gateway": 8080,
-    "gateway-metrics": 8079,
     "prometheus": 9090,
 }
 _FREE_RANGE = range(20_000, 32_000)  # below the range that the kernel gives to outgoing connections
 
 
 class Ports:
-    """Names to ports, kept in `file`. With `well_known` the usual numbers are tried first.
+    """Names to ports, kept in `file`, which several processes may use. With `well_known` the usual ones come first.
 
     A port set by `VIGIA_PORT_<NAME>` (dashes become underscores) is taken as it is.
     """
 
     def __init__(self, file: Path, *, well_known: bool) -> None:
         self._file = file
-        self._lock = threading.Lock()
         self._well_known = well_known
-        self._known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
 
     def get(self, name: str) -> int:
         """The port of `name`, chosen at the first call and remembered."""
-        with self._lock:
-            return self._get(name)
-
-    def _get(self, name: str) -> int:
         wanted = os.environ.get(f"VIGIA_PORT_{name.replace('-', '_').upper()}") if self._well_known else None
-        if wanted:
-            self._remember(name, int(wanted))
-        elif name not in self._known:
-            self._remember(name, self._choose(name))
-        return self._known[name]
+        with self._known() as known:
+            if wanted:
+                known[name] = int(wanted)
+            elif name not in known:
+                known[name] = self._choose(name, set(known.values()))
+            return known[name]
 
     def release_taken(self, names: set[str]) -> None:
         """Forget those of `names` that another program has taken meanwhile. Call only for parts that do not run."""
-        with self._lock:
-            for name in names & self._known.keys():
-                if not is_free(self._known[name]):
-                    del self._known[name]
+        with self._known() as known:
+            for name in names & known.keys():
+                if not is_free(known[name]):
+                    del known[name]
 
-    def _choose(self, name: str) -> int:
+    def _choose(self, name: str, taken: set[int]) -> int:
         usual = WELL_KNOWN.get(name)
-        taken = set(self._known.values())
         if self._well_known and usual is not None and usual not in taken and is_free(usual):
             return usual
         for port in random.sample(_FREE_RANGE, 200):
-            if port not in taken and port not in WELL_KNOWN.values() and is_free(port):
+            if port not in taken and is_free(port):
                 return port
         raise StackError(f"no free port for {name} between {_FREE_RANGE.start} and {_FREE_RANGE.stop}")
 
-    def _remember(self, name: str, port: int) -> None:
-        if self._known.get(name) == port:
-            return
-        self._known[name] = port
+    @contextmanager
+    def _known(self) -> Iterator[dict[str, int]]:
+        """The ports as they are in the file now; changes are written back before anyone else reads it."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._known, indent=1, sort_keys=True))
-        temporary.replace(self._file)
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before: dict[str, int] = json.loads(self._file.read_text()) if self._file.exists() else {}
+            known = dict(before)
+            yield known
+            if known != before:
+                temporary = self._file.with_suffix(".tmp")
+                temporary.write_text(json.dumps(known, indent=1, sort_keys=True))
+                temporary.replace(self._file)
 
 
 def is_free(port: int) -> bool:

@@ -1,7 +1,7 @@
 """Pytest plugin: real parts as fixtures. One of each per test session; tests keep apart by names.
 
 `kafka`, `object_store` and `triton` are shared by the session: use `topic_prefix`, buckets and model names of your own.
-`postgres_url` is a fresh empty database for each test. `VIGIA_PARTS=containers` makes the same from container images.
+`postgres_url` is a fresh empty database for each test. `running` starts one process of a service.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from vigia_stack.parts.objects import ObjectsPart, ObjectStoreAddress
 from vigia_stack.parts.postgres import PostgresPart
 from vigia_stack.parts.triton import TritonAddress, TritonPart
 from vigia_stack.process import Identity, adopt, identity
+from vigia_stack.running import RunningService, running
 from vigia_stack.stack import Stack
 
+__all__ = ["RunningService", "running"]  # with the fixtures: what tests take from here
 _STATES = Path(tempfile.gettempdir()) / f"vigia-test-stacks-{os.getuid()}"
 
 
