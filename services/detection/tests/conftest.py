@@ -94,7 +94,7 @@ def tiny_manifest(kind: str = "anomaly-segmentation", side: int = SIDE) -> Manif
     )
 
 
-async def load_tiny_model(grpc: str, name: str) -> None:
+async def load_tiny_model(grpc: str, name: str, **batching: Any) -> None:
     """What hosting does: the complete configuration and the file travel with the load request."""
     config = {
         "name": name,
@@ -106,7 +106,7 @@ async def load_tiny_model(grpc: str, name: str) -> None:
             {"name": "maps", "data_type": "TYPE_FP32", "dims": [1, SIDE, SIDE]},
         ],
         "instance_group": [{"kind": "KIND_CPU", "count": 1}],
-        "dynamic_batching": {"max_queue_delay_microseconds": 500},
+        "dynamic_batching": {"max_queue_delay_microseconds": 500, **batching},
     }
     async with InferenceServerClient(grpc) as client:
         await client.load_model(name, config=json.dumps(config), files={"file:1/model.onnx": tiny_model()})
@@ -147,6 +147,7 @@ class Line:
     frames: str = field(default_factory=lambda: f"frames-{uuid.uuid4().hex[:8]}")
     producer: AIOKafkaProducer = None
     inspections: list[Inspection] = field(default_factory=list)
+    traces: dict[str, str] = field(default_factory=dict)
     _reader: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -175,6 +176,7 @@ class Line:
             assert isinstance(event.data, Inspection)
             assert event.id == str(event.data.inspection_id)
             self.inspections.append(event.data)
+            self.traces[event.data.frame_id] = event.extensions.get("traceparent", "")
 
     async def records(self, topic: Topic | str) -> AsyncIterator[Any]:
         """Every record of a topic from its start, without end."""
@@ -371,7 +373,7 @@ class Kit:
 
     picture: Callable[..., bytes] = picture
     manifest: Callable[..., Manifest] = tiny_manifest
-    load: Callable[[str, str], Awaitable[None]] = load_tiny_model
+    load: Callable[..., Awaitable[None]] = load_tiny_model
     eventually: Callable[..., Awaitable[Any]] = eventually
     free_port: Callable[[], int] = free_port
     width: int = WIDTH

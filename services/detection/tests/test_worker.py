@@ -63,6 +63,7 @@ async def test_a_plain_producer_with_four_headers_is_inspected(line: Any, worker
     assert (rejected.account_id, rejected.camera_id, rejected.line_id) == (kit.account, "oven-1", "demo")
     assert (rejected.station, rejected.product, rejected.part_id) == ("oven", "cookie", "part-7")
     assert (rejected.project, rejected.model_version, rejected.threshold_id) == ("cookies", "1", "t1")
+    assert line.traces["plain-bad"] == "00-" + "a" * 32 + "-1-01"
     assert (rejected.width, rejected.height) == (kit.width, kit.height)
     assert {"queue", "decode", "infer", "interpret", "evidence", "total"} <= rejected.timings.keys()
 
@@ -173,6 +174,7 @@ async def test_frames_too_large_for_kafka_come_by_reference(line: Any, worker: A
         "there": (there, None),
         "gone": (ObjectRef(bucket=line.frames, key="a/2.png"), InvalidCause.EXPIRED),
         "other": (there.model_copy(update={"sha256": "0" * 64}), InvalidCause.UNDECODABLE),
+        "odd": (ObjectRef(bucket=line.frames, key="../%00//x"), InvalidCause.EXPIRED),
         "elsewhere": (ObjectRef(bucket=line.evidence, key="x"), InvalidCause.BAD_MESSAGE),
     }
     for name, (image_ref, _) in cases.items():

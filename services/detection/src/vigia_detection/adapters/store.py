@@ -24,6 +24,9 @@ class StoredFrames:
             return await self._store.get(reference.bucket, reference.key, reference.version_id)
         except (ObjectNotFound, BucketNotFound) as error:
             raise ImageGone(f"{reference.bucket}/{reference.key} is not there") from error
+        except ValueError as error:
+            # obstore's word for a key that no object can have, such as one with "..": a stranger's reference.
+            raise ImageGone(f"no object can be called {reference.key!r}") from error
 
 
 class StoredEvidence:

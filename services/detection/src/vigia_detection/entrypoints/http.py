@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from vigia_contracts.inspections import InvalidCause
 from vigia_detection import bootstrap
@@ -102,10 +103,13 @@ async def _image(request: Request) -> bytes:
     limit = DEFAULT_LIMITS.max_bytes
     body = bytearray()
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit:
-            body += chunk
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= limit:
+                body += chunk
+    except ClientDisconnect:
+        raise aws.validation("The request ended before its image did.") from None
     if size > limit:
         raise aws.validation(f"The image has {size} bytes. The maximum is {limit} bytes.")
     return bytes(body)
