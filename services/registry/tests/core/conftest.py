@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -79,7 +79,6 @@ class Registry:
 
     settings: Settings
     store: ObjectStoreAddress
-    made: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -116,7 +115,7 @@ class Registry:
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of a query on the registry's database."""
         with psycopg.connect(self.settings.postgres.url.get_secret_value(), autocommit=True) as connection:
-            cursor = connection.execute(statement, values)
+            cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def run(self, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -183,18 +182,18 @@ def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddr
     )
 
 
-@pytest.fixture(scope="session")
-def surroundings(postgres_server: str, kafka: str, object_store: ObjectStoreAddress) -> Iterator[Registry]:
+@contextlib.contextmanager
+def surroundings(postgres_server: str, kafka: str, store: ObjectStoreAddress) -> Iterator[Registry]:
     """A migrated database, topics and buckets, without any process."""
     name = f"registry_{uuid.uuid4().hex[:10]}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"create database {name} template template0")
     url = postgres_server.rpartition("/")[0] + f"/{name}"
-    settings = make_settings(url, kafka, f"t{uuid.uuid4().hex[:10]}.", object_store)
+    settings = make_settings(url, kafka, f"t{uuid.uuid4().hex[:10]}.", store)
     migrate(settings)
     topics = (TRAINING_JOBS, TRAINING_EVENTS, dead_topic(TRAINING_EVENTS))
     asyncio.run(ensure_topics(settings.kafka, topics))
-    registry = Registry(settings, object_store)
+    registry = Registry(settings, store)
     for bucket in (BUCKET, settings.buckets.datasets, settings.buckets.artifacts):
         with contextlib.suppress(registry.s3().exceptions.BucketAlreadyOwnedByYou):
             registry.s3().create_bucket(Bucket=bucket)
@@ -204,13 +203,21 @@ def surroundings(postgres_server: str, kafka: str, object_store: ObjectStoreAddr
 
 
 @pytest.fixture(scope="session")
-def registry(surroundings: Registry) -> Iterator[Registry]:
+def registry(postgres_server: str, kafka: str, object_store: ObjectStoreAddress) -> Iterator[Registry]:
     """The registry with its two processes."""
-    running = [Running(http.main, surroundings.settings), Running(worker.main, surroundings.settings)]
-    until(partial(answers, surroundings.url))
-    yield surroundings
-    for process in running:
-        process.stop()
+    with surroundings(postgres_server, kafka, object_store) as made:
+        running = [Running(http.main, made.settings), Running(worker.main, made.settings)]
+        until(partial(answers, made.url))
+        yield made
+        for process in running:
+            process.stop()
+
+
+@pytest.fixture(scope="module")
+def alone(postgres_server: str, kafka: str, object_store: ObjectStoreAddress) -> Iterator[Registry]:
+    """A registry of which no process runs."""
+    with surroundings(postgres_server, kafka, object_store) as made:
+        yield made
 
 
 def answers(url: str) -> bool:

@@ -8,6 +8,7 @@ from vigia_registry.bootstrap import Deps, open_deps
 from vigia_registry.http.internal.router import create_router as internal_router
 from vigia_registry.http.lookoutvision.router import create_router as lookoutvision_router
 from vigia_registry.http.rest.router import create_router as rest_router
+from vigia_registry.http.rest.router import create_router as rest_router
 from vigia_registry.identity.domain import Vault
 from vigia_registry.identity.service import StoredCredentials
 from vigia_registry.settings import Settings
@@ -22,6 +23,7 @@ def build(deps: Deps) -> FastAPI:
     credentials = StoredCredentials(deps.database, Vault(settings.secret_key.get_secret_value()))
     app.include_router(internal_router(credentials, settings.internal_token))
     app.include_router(lookoutvision_router(deps, credentials))
+    app.include_router(rest_router(deps, credentials))
     app.include_router(rest_router(deps, credentials))
     return app
 
