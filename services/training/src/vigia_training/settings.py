@@ -8,8 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
-from vigia_training.learning.backbone import DEFAULT_NAME
-from vigia_training.learning.trainer import Budget
+from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget
 
 
 class LearningSettings(Group):
@@ -20,7 +19,7 @@ class LearningSettings(Group):
     iterations: int = Field(default=Budget.iterations, ge=10, description="optimiser steps of the head")
     fold_iterations: int = Field(default=Budget.fold_iterations, ge=10, description="the same while cross-fitting")
     folds: int = Field(default=Budget.folds, ge=2, le=10, description="parts held back in turn, for the threshold")
-    backbone: str = Field(default=DEFAULT_NAME, description="timm name of the frozen network (an EfficientNet)")
+    backbone: str = Field(default=DEFAULT_BACKBONE, description="timm name of the frozen network (an EfficientNet)")
     backbone_path: Path | None = Field(default=None, description="its weights, a state dict; default: packaged ones")
 
     @property

@@ -19,10 +19,11 @@ from vigia_training.domain.dataset import Entry, parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
 from vigia_training.domain.split import split
-from vigia_training.learning.backbone import DEFAULT_NAME, load_backbone
+from vigia_training.learning.backbone import load_backbone
+from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget
 from vigia_training.learning.export import export
 from vigia_training.learning.features import Example
-from vigia_training.learning.trainer import Budget, Fitted, fit
+from vigia_training.learning.trainer import Fitted, fit
 from vigia_vision import Artifact, Manifest, Session, decode, probe
 from vigia_vision.artifact import MODEL_FILE, npy
 from vigia_vision.manifest import Decision, Golden, InputContract, Label, TensorSpec, Threshold
@@ -63,7 +64,7 @@ class Options:
 
     threads: int
     budget: Budget = field(default_factory=Budget)
-    backbone_name: str = DEFAULT_NAME
+    backbone_name: str = DEFAULT_BACKBONE
     backbone_file: Path | None = None
 
 

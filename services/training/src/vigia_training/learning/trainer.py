@@ -13,28 +13,15 @@ from torch import Tensor, nn
 from vigia_training.learning import threshold
 from vigia_training.learning.augment import Variation
 from vigia_training.learning.backbone import Backbone
+from vigia_training.learning.budget import Budget
 from vigia_training.learning.features import Example, Pool, build_pool
 from vigia_training.learning.fit import Held, fit_head, hold_out
-from vigia_training.learning.heads import GaussianHead, SegmentationHead
+from vigia_training.learning.heads import GaussianHead
 
 #: Fewer anomalous images than this teach nothing that generalises: the model then learns what is normal.
 MIN_ANOMALOUS = 6
 
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much work a training is. Images in the pool, optimiser steps of a head, folds of cross-fitting."""
-
-    images: int = 480
-    iterations: int = 200
-    folds: int = 2
-    fold_iterations: int = 100
-
-    def pool_size(self, examples: int) -> int:
-        """At least as many variations as plain images, so that large sets are varied too."""
-        return max(self.images, 2 * examples)
 
 
 class Network(nn.Module):
@@ -152,6 +139,3 @@ def _gaussian(features: Tensor) -> GaussianHead:
     head = GaussianHead(int(features.shape[1]))
     head.fit(features)
     return head.eval()
-
-
-__all__ = ["MIN_ANOMALOUS", "Budget", "Fitted", "Network", "SegmentationHead", "fit"]

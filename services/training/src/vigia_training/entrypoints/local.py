@@ -1,0 +1,57 @@
+"""Training on this machine's own files, without Kafka and object store."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from vigia_training.adapters.files import folder_reader
+from vigia_training.app.train import Options, Result, Task, train
+from vigia_training.domain.errors import BadData
+from vigia_training.settings import LearningSettings
+from vigia_vision import write_artifact
+
+
+def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: Path, project: str, seed: int) -> int:
+    """Trains and writes the artifact and the evaluation below ``out``; the exit code, 1 for data that cannot train."""
+    started = time.monotonic()
+    stage = ""
+
+    def tell(name: str, fraction: float) -> None:
+        nonlocal stage
+        if name != stage:
+            stage = name
+            print(f"{time.monotonic() - started:6.1f} s  {fraction:4.0%}  {name}", flush=True)
+
+    task = Task(
+        arn=f"arn:local:lookoutvision:local:000000000000:model/{project}/1",
+        project=project,
+        version="1",
+        training_manifest=manifest.read_bytes(),
+        test_manifest=test_manifest.read_bytes() if test_manifest else None,
+        seed=seed,
+    )
+    learning = LearningSettings()
+    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path)
+    try:
+        result = train(task, folder_reader(images), options, tell)
+    except BadData as error:
+        print(error, file=sys.stderr)
+        return 1
+    _write(result, out, f"{project}-1")
+    metrics = result.metrics
+    print(
+        f"{time.monotonic() - started:6.1f} s  precision {metrics.precision:.3f}  recall {metrics.recall:.3f}  "
+        f"F1 {metrics.f1:.3f}  on {metrics.test_images} test images"
+    )
+    for label in metrics.classes:
+        print(f"          {label.name}: pixel F1 {label.f1:.3f}, average IoU {label.iou:.3f}")
+    return 0
+
+
+def _write(result: Result, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_artifact(result.artifact, folder / "artifact")
+    (folder / f"EvaluationManifest-{name}.json").write_bytes(result.evaluation_manifest)
+    (folder / f"EvaluationResult-{name}.json").write_bytes(result.evaluation_result)

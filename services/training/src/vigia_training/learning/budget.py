@@ -1,0 +1,22 @@
+"""How much work a training is. Free of torch, so that processes that only read settings stay small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: timm's name of the network whose ImageNet weights are packaged.
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Images in the pool, optimiser steps of the head, folds of cross-fitting and steps of each fold's head."""
+
+    images: int = 480
+    iterations: int = 200
+    folds: int = 2
+    fold_iterations: int = 100
+
+    def pool_size(self, examples: int) -> int:
+        """At least as many variations as plain images, so that large sets are varied too."""
+        return max(self.images, 2 * examples)
