@@ -21,8 +21,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from psycopg.rows import dict_row
 
 from tests.e2e import tiny
-from vigia_client.api import Address, Api
+from vigia_client.api import Vigia
 from vigia_client.service_model import data_path
+from vigia_client.signing import SigV4
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.events import Event, decode, encode
 from vigia_contracts.frames import FRAME_CAPTURED
@@ -72,7 +73,8 @@ class Line:
         self.prometheus = stack.part(PrometheusPart).url
         store = stack.part(ObjectsPart).store
         self.s3 = store.client()
-        self.api = Api(Address(stack.part(GatewayPart).url, store.access_key_id, store.secret_access_key))
+        self.url = stack.part(GatewayPart).url
+        self.api = Vigia(self.url, SigV4(store.access_key_id, store.secret_access_key, store.region))
         core = botocore.session.Session()
         core.set_config_variable("data_path", str(data_path()))
         self.lookout = boto3.Session(
@@ -80,7 +82,7 @@ class Line:
             aws_secret_access_key=store.secret_access_key,
             region_name=store.region,
             botocore_session=core,
-        ).client("lookoutvision", endpoint_url=stack.part(GatewayPart).url)
+        ).client("lookoutvision", endpoint_url=self.url)
 
     def pid(self, part: str) -> int:
         """The process id of a part that runs."""
@@ -204,10 +206,7 @@ class Line:
 
     def add_camera(self, camera: str, project: str, **policy: object) -> None:
         """Makes a camera whose frames are published by the test."""
-        self.api.put(
-            f"/cameras/{camera}",
-            {"project": project, "source": {"kind": "push"}, "policy": {"budget_seconds": 900, **policy}},
-        )
+        self.api.put_camera(camera, {"kind": "push"}, project=project, policy={"budget_seconds": 900, **policy})
 
     async def publish(
         self, camera: str, frames: Iterable[Frame], *, source: str, per_second: float, at: dict[int, Callable[[], None]]

@@ -64,12 +64,10 @@ async def test_a_reject_can_be_looked_at(line: Line) -> None:
     line.add_camera(camera, PROJECT)
     image = tiny.image(200)
     await line.publish(camera, [Frame("reject", image, "REJECT")], source=source, per_second=50, at={})
-    page = until(
-        "the history has it", lambda: line.api.get("/inspections", camera=camera, verdict="REJECT")["items"] or None
-    )
+    page = until("the history has it", lambda: list(line.api.inspections(camera=camera, verdict="REJECT")) or None)
     assert page[0]["score"] == pytest.approx(tiny.score(image), abs=1e-5)
     assert page[0]["threshold"] == tiny.THRESHOLD
-    assert line.api.request("GET", f"/inspections/{page[0]['inspection_id']}/image").content == image
+    assert line.api.evidence(page[0]["inspection_id"]) == image
 
 
 def test_the_same_image_by_the_api_gives_the_same_answer(line: Line) -> None:

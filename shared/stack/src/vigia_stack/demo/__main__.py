@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
-from vigia_client.api import Address, Api, ApiError
+from vigia_client import environment as client_environment
+from vigia_client.api import ApiError, Vigia
 from vigia_stack import paths
 from vigia_stack.demo import line as sample_line
 from vigia_stack.demo.counts import Counters
@@ -49,7 +51,7 @@ class Demo:
         counters = Counters(
             environment["VIGIA_KAFKA"], environment["VIGIA_POSTGRES"], environment["VIGIA_PROMETHEUS"].rstrip("/")
         )
-        with Api(Address.from_environment()) as api:
+        with Vigia.of() as api:
             before = asyncio.run(counters.settled())
             result = self._play(api, version)
             after = asyncio.run(counters.settled())
@@ -87,7 +89,7 @@ class Demo:
             self.say(f"model version {other} stopped")
         return version
 
-    def _play(self, api: Api, version: str) -> Result:
+    def _play(self, api: Vigia, version: str) -> Result:
         folder = self._samples / "test-images"
         photographs = [p for p in folder.iterdir() if p.suffix == ".jpg"]
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -146,11 +148,24 @@ class Demo:
         )
 
 
+def start_stack(state: Path) -> None:
+    """Starts every part of this clone's stack and makes its client settings this process's own."""
+    if subprocess.run([sys.executable, "-m", "vigia_stack", "up"], check=False).returncode != 0:
+        raise StackError("the stack did not start")
+    settings = client_environment.parse((state / "client.env").read_text())
+    # Whatever AWS account the shell works with otherwise, the demo talks to its own stack.
+    for name in [name for name in os.environ if name.startswith(("AWS_", "VIGIA_"))]:
+        del os.environ[name]
+    os.environ.update(settings)
+
+
 def main() -> None:
-    """Runs the demo against the stack whose ``client.env`` is in the environment."""
+    """Runs the demo."""
     console = Console(soft_wrap=True)
-    demo = Demo(console, paths.repository() / "shared" / "samples" / "cookies", paths.default_state())
+    state = paths.default_state()
+    demo = Demo(console, paths.repository() / "shared" / "samples" / "cookies", state)
     try:
+        start_stack(state)
         sys.exit(demo.run())
     except (StackError, ApiError, ClientError, BotoCoreError, httpx.HTTPError, KeyError) as error:
         console.print(f"[red]The demo ended early: {type(error).__name__}: {error}[/red]")

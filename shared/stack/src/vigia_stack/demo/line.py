@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from vigia_client.api import Api, ApiError
+from vigia_client.api import ApiError, Vigia
 from vigia_stack.errors import StackError
 
 LINE, CAMERA, PRODUCT = "demo", "oven-1", "cookie"
@@ -84,47 +84,45 @@ def camera(folder: Path, log: Path) -> Iterator[str]:
         process.wait(10)
 
 
-def register(api: Api, project: str, address: str) -> None:
+def register(api: Vigia, project: str, address: str) -> None:
     """The line and its camera, with the project's hosted model as its judge. The camera begins to play."""
     try:
-        api.post("/lines", {"line_id": LINE, "description": "Cookies from the oven"})
+        api.add_line(LINE, "Cookies from the oven")
     except ApiError as error:
         if error.status != httpx.codes.CONFLICT:  # an earlier demo made it
             raise
-    api.put(
-        f"/cameras/{CAMERA}",
-        {
-            "line_id": LINE,
-            "station": "exit",
-            "product": PRODUCT,
-            "project": project,
-            "enabled": True,
-            "source": {"kind": "rtsp", "url": address},
-            "policy": {"overload": "every", "frames_per_second": 1 / PERIOD, "blind_after_seconds": 5},
-        },
+    api.put_camera(
+        CAMERA,
+        {"kind": "rtsp", "url": address},
+        line_id=LINE,
+        station="exit",
+        product=PRODUCT,
+        project=project,
+        enabled=True,
+        policy={"overload": "every", "frames_per_second": 1 / PERIOD, "blind_after_seconds": 5},
     )
 
 
-def switch_off(api: Api) -> None:
+def switch_off(api: Vigia) -> None:
     """Ends the camera's run: a line that stands still is no fault."""
-    api.post(f"/cameras/{CAMERA}/disable")
+    api.enable_camera(CAMERA, False)
 
 
 class Watch:
     """Follows the verdicts of the camera, beginning now."""
 
-    def __init__(self, api: Api, log: Path, expected: int) -> None:
+    def __init__(self, api: Vigia, log: Path, expected: int) -> None:
         self._api = api
         self._log = log
         self._expected = expected
-        self._cursor: str = api.get("/inspections", camera=CAMERA, after="now")["next"]
+        self._cursor: str = api.inspection_page(camera=CAMERA, after="now")["next"]
 
     def parts(self) -> Iterator[Seen]:
         """Each part as its row becomes readable, until all are there or nothing more comes."""
         quiet_since = time.monotonic()
         count = 0
         while count < self._expected and time.monotonic() - quiet_since < _DONE_AFTER:
-            page = self._api.get("/inspections", camera=CAMERA, after=self._cursor, wait=5)
+            page = self._api.inspection_page(camera=CAMERA, after=self._cursor, wait=5)
             readable = datetime.now(UTC)
             self._cursor = page["next"]
             for inspection in page["items"]:
