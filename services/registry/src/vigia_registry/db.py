@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy import DateTime, MetaData, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from vigia_runtime.errors import Transient
@@ -65,7 +66,7 @@ def passing_faults() -> Iterator[None]:
     """Turn database errors that pass (restart, deadlock, lost connection) into Transient; others propagate."""
     try:
         yield
-    except DBAPIError as error:
+    except (SQLAlchemyError, psycopg.Error) as error:
         if not transient(error):
             raise
-        raise Transient(f"database: {type(error.orig).__name__}") from error
+        raise Transient(f"database: {type(error).__name__}") from error

@@ -331,3 +331,16 @@ def test_entries_are_listed_filtered_and_updated(registry: Registry, lookout: An
     assert failed["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
     assert "Line 6" in failed["StatusMessage"]
     assert failed["ImageStats"]["Total"] == 64
+
+
+def test_lost_connections_are_made_again(registry: Registry, lookout: Any, project: str) -> None:
+    """As after a restart of Postgres: requests, jobs, announcements and events go on."""
+    registry.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    trainable(registry, lookout, project)
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    assert len(requests_for(registry, arn)) == 1
+    report(registry, completed(arn))
+    becomes(lookout, project, "TRAINED")

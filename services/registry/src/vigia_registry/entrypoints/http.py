@@ -8,7 +8,6 @@ from vigia_registry.bootstrap import Deps, open_deps
 from vigia_registry.http.internal.router import create_router as internal_router
 from vigia_registry.http.lookoutvision.router import create_router as lookoutvision_router
 from vigia_registry.http.rest.router import create_router as rest_router
-from vigia_registry.http.rest.router import create_router as rest_router
 from vigia_registry.identity.domain import Vault
 from vigia_registry.identity.service import StoredCredentials
 from vigia_registry.settings import Settings

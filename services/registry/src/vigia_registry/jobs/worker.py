@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
+import psycopg
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy.exc import SQLAlchemyError
 
 from vigia_registry.bootstrap import Deps
 from vigia_registry.idempotency import service as idempotency
 from vigia_registry.jobs.queue import JOBS_SCHEMA
 from vigia_registry.jobs.tasks import DEPS, register
 from vigia_registry.models import trainings
-from vigia_runtime.health import Health
+from vigia_runtime.health import Health, Heartbeat
 from vigia_runtime.logging import get_logger
+from vigia_runtime.postgres import transient
 
 log = get_logger(__name__)
 
@@ -22,6 +27,8 @@ HEARTBEAT_SECONDS: Final = 2.0
 DEAD_AFTER_SECONDS: Final = 10.0
 _RESCUE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
+_RECONNECT_SECONDS: Final = 1.0
+_CONNECT_SECONDS: Final = 10.0
 _JOBS_AT_ONCE: Final = 4
 #: A stop waits this long for jobs under way; then they are cancelled and another worker starts them again.
 _GRACE_SECONDS: Final = 15.0
@@ -30,52 +37,69 @@ _HOUSEKEEPING_SECONDS: Final = 600.0
 
 
 async def run(deps: Deps, health: Health, stopping: asyncio.Event) -> None:
-    """Do jobs until ``stopping`` is set. Errors of the database that outlast procrastinate's patience propagate."""
+    """Do jobs until ``stopping`` is set. While the database is away, wait for it."""
+    beat = health.heartbeat("job worker", 60)
+    while not stopping.is_set():
+        try:
+            await _work(deps, beat, stopping)
+        except (ConnectorException, SQLAlchemyError, psycopg.Error) as error:
+            if not _passes(error):
+                raise
+            log.warning("jobs wait for Postgres", error=type(error).__name__)
+            beat.tick()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _RECONNECT_SECONDS)
+    health.forget(beat.name)
+
+
+def _passes(error: BaseException) -> bool:
+    cause = error.__cause__ if isinstance(error, ConnectorException) else error
+    return cause is not None and transient(cause)
+
+
+async def _work(deps: Deps, beat: Heartbeat, stopping: asyncio.Event) -> None:
+    """One worker, until it or one of its chores fails, or ``stopping`` is set."""
     connector = PsycopgConnector(
         conninfo=deps.settings.postgres.url.get_secret_value(),
         kwargs={"options": f"-c search_path={JOBS_SCHEMA}"},
         min_size=1,
         max_size=_JOBS_AT_ONCE,
+        timeout=_CONNECT_SECONDS,
     )
     app = App(connector=connector)
     register(app)
-    async with app.open_async(), asyncio.TaskGroup() as group:
-        chores = [
-            group.create_task(_rescue(app, health)),
-            group.create_task(_housekeeping(app, deps)),
+    async with app.open_async():
+        tasks = [
+            asyncio.ensure_future(work)
+            for work in (stopping.wait(), _rescue(app, beat), _housekeeping(app, deps), _jobs(app, deps))
         ]
-        work = asyncio.ensure_future(
-            app.run_worker_async(
-                concurrency=_JOBS_AT_ONCE,
-                fetch_job_polling_interval=_POLL_SECONDS,
-                shutdown_graceful_timeout=_GRACE_SECONDS,
-                update_heartbeat_interval=HEARTBEAT_SECONDS,
-                stalled_worker_timeout=DEAD_AFTER_SECONDS,
-                install_signal_handlers=False,
-                additional_context={DEPS: deps},
-            )
-        )
-        stop = asyncio.ensure_future(stopping.wait())
-        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (stop, *chores):
-            task.cancel()
-        await _finish(work, stopping)
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            # A cancelled worker finishes the jobs under way first.
+            await asyncio.wait(tasks)
+        for task in done:
+            task.result()
 
 
-async def _finish(work: asyncio.Future[None], stopping: asyncio.Event) -> None:
-    if not work.done():
-        work.cancel()
-    try:
-        await work
-    except asyncio.CancelledError:
-        return
-    if not stopping.is_set():
-        raise RuntimeError("the job worker ended by itself")
+async def _jobs(app: App, deps: Deps) -> None:
+    await app.run_worker_async(
+        concurrency=_JOBS_AT_ONCE,
+        fetch_job_polling_interval=_POLL_SECONDS,
+        shutdown_graceful_timeout=_GRACE_SECONDS,
+        update_heartbeat_interval=HEARTBEAT_SECONDS,
+        stalled_worker_timeout=DEAD_AFTER_SECONDS,
+        install_signal_handlers=False,
+        additional_context={DEPS: deps},
+    )
+    # It logs what ended it and returns; that is nearly always the database.
+    log.warning("the job worker ended by itself and is started again")
 
 
-async def _rescue(app: App, health: Health) -> None:
+async def _rescue(app: App, beat: Heartbeat) -> None:
     """Give the jobs of dead workers back to the queue."""
-    beat = health.heartbeat("job rescue", 60)
     while True:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
             log.warning("job of a dead worker starts again", job=job.id, task=job.task_name)

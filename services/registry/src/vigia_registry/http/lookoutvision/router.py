@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
 from vigia_registry.bootstrap import Deps
+from vigia_registry.db import passing_faults
 from vigia_registry.http.lookoutvision import validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import SERVICE, Failure, internal, translate
@@ -25,7 +24,6 @@ from vigia_registry.projects.domain import project_arn
 from vigia_runtime.errors import AccessDenied, AppError, InvalidInput, Transient
 from vigia_runtime.http import read_body, request_id
 from vigia_runtime.logging import get_logger
-from vigia_runtime.postgres import transient
 from vigia_runtime.signin import Credential, CredentialSource, allows, region_of, signed_request
 from vigia_runtime.sigv4 import verify
 
@@ -41,14 +39,12 @@ def create_router(deps: Deps, credentials: CredentialSource) -> APIRouter:
 
     async def endpoint(request: Request) -> Response:
         try:
-            return await _answer(request, deps, credentials, pages)
+            with passing_faults():
+                return await _answer(request, deps, credentials, pages)
         except AppError as error:
             return _failed(request, translate(error))
-        except (Transient, DBAPIError, PoolTimeout) as error:
-            if not isinstance(error, Transient) and not transient(error):
-                log.error("request failed", exc_info=error)
-            else:
-                log.warning("a dependency does not answer", error=type(error).__name__)
+        except Transient as error:
+            log.warning("a dependency does not answer", detail=error.detail)
             return _failed(request, internal())
         # A process boundary: a bug must reach clients in the protocol's shape, and nothing of it but that it happened.
         except Exception as error:
