@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from vigia_contracts.events import ContractError, decode
 from vigia_contracts.topics import CAMERAS
-from vigia_runtime.errors import Transient
+from vigia_runtime.errors import LimitExceeded, Transient
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.kafka.topics import ensure_topics
@@ -183,6 +183,8 @@ async def test_tombstones_and_contract(settings: KafkaSettings, producer: Produc
         await OUTBOX.add_tombstone(connection, CAMERAS, "oven-1")
         with pytest.raises(ContractError):
             await OUTBOX.add(connection, CAMERAS, frame(1))
+        with pytest.raises(LimitExceeded):
+            await OUTBOX.add(connection, TOPIC, frame(1, data=b"x" * TOPIC.max_message_bytes))
     assert await Relay(engine, producer, TABLE, health=Health("test")).drain() == 1
     [record] = await read_all(settings, "cameras", 1)
     assert (record.key, record.value) == (b"oven-1", None)

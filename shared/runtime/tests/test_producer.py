@@ -63,6 +63,38 @@ async def test_large_frames_pass_and_larger_ones_are_refused_for_good(
     assert len(await read_all(settings, "frames")) == 1
 
 
+async def test_a_record_that_the_broker_refuses_does_not_spoil_those_after_it(
+    settings: KafkaSettings, producer: Producer
+) -> None:
+    narrow = replace(TOPIC, partitions=1, max_message_bytes=50_000)
+    await make(settings, narrow)
+
+    async def send(number: int, size: int) -> bool:
+        try:
+            await producer.send(TOPIC, frame(number, data=b"x" * size))
+        except Transient:
+            return False
+        return True
+
+    # Together, so that good records travel between and after the refused ones.
+    sizes = {number: 300_000 if number % 5 == 3 else 10 for number in range(25)}
+    done: set[int] = set()
+    async with asyncio.timeout(30):
+        for _ in range(10):
+            left = [number for number in sizes if number not in done]
+            results = await asyncio.gather(*[send(number, sizes[number]) for number in left])
+            done |= {number for number, good in zip(left, results, strict=True) if good}
+            if len(done) == 20:
+                break
+    assert done == {number for number, size in sizes.items() if size == 10}
+    await producer.send(TOPIC, frame(99))
+    with pytest.raises(Transient):
+        await producer.send(TOPIC, frame(3, data=b"x" * 300_000))
+    await producer.send(TOPIC, frame(100))
+    ids = {dict(record.headers)["ce_id"] for record in await read_all(settings, "frames")}
+    assert ids == {str(number).encode() for number in done | {99, 100}}
+
+
 async def test_a_wrong_event_never_reaches_the_broker(producer: Producer) -> None:
     with pytest.raises(ContractError):
         await producer.send(CAMERAS, frame(1))

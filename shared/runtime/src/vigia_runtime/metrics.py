@@ -15,9 +15,7 @@ STAGE_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1
 
 # Process ---------------------------------------------------------------------------------------------------------
 BUILD = Gauge("vigia_build_info", "Always 1; the running service and its version.", ["service", "version"])
-COMPONENT_UP = Gauge(
-    "vigia_component_up", "1 while a readiness probe succeeds or a loop ticks.", ["service", "component"]
-)
+COMPONENT_UP = Gauge("vigia_component_up", "1 while a readiness probe succeeds.", ["service", "component"])
 
 # Kafka -----------------------------------------------------------------------------------------------------------
 CONSUMER_LAG = Gauge(

@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from vigia_contracts.events import Event, Record, encode
 from vigia_contracts.topics import Topic
 from vigia_runtime import metrics
-from vigia_runtime.errors import BadMessage, Transient
+from vigia_runtime.errors import LimitExceeded, Transient
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.logging import get_logger
@@ -48,6 +48,8 @@ log = get_logger(__name__)
 SHARDS = 16
 POLL_SECONDS = 0.1
 BATCH = 200
+#: Key and framing of a record, generously.
+OVERHEAD_BYTES = 2048
 #: Back-off of one shard whose records the broker does not take, seconds.
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 60.0
 
@@ -86,7 +88,10 @@ class Outbox:
         self._table = table
 
     async def add(self, connection: AsyncConnection | AsyncSession, topic: Topic, event: Event) -> None:
-        """Announce ``event`` when the transaction commits. ContractError where the topic does not carry it."""
+        """Announce ``event`` when the transaction commits.
+
+        ContractError where the topic does not carry it, LimitExceeded where the topic does not take its size.
+        """
         await self._insert(connection, topic, encode(topic, event))
 
     async def add_tombstone(self, connection: AsyncConnection | AsyncSession, topic: Topic, key: str) -> None:
@@ -96,6 +101,9 @@ class Outbox:
     async def _insert(self, connection: AsyncConnection | AsyncSession, topic: Topic, record: Record) -> None:
         if record.key is None:
             raise ValueError("an announcement needs a key")
+        size = sum(len(name) + len(value) for name, value in record.headers) + len(record.value or b"")
+        if size + OVERHEAD_BYTES > topic.max_message_bytes:
+            raise LimitExceeded("announcement_too_large", f"{topic.name} does not take {size} bytes", {"bytes": size})
         await connection.execute(
             insert(self._table).values(
                 shard=shard_of(record.key),
@@ -203,13 +211,9 @@ class Relay:
 
     async def _publish(self, row: Any) -> None:
         headers: Sequence[tuple[str, bytes]] = [(name, value.encode()) for name, value in row.headers]
-        try:
-            await self._producer.send_raw(row.topic, row.key, row.value, headers)
-        except BadMessage as error:
-            # It can never be sent and would hold back its shard for ever; it was checked when it was added.
-            log.error("outbox record cannot be sent, dropped", id=row.id, topic=row.topic, code=error.code)
-            metrics.DEAD_LETTERS.labels(row.topic, error.code).inc()
-            return
+        # BadMessage is not handled: what was too large was refused by ``add``, so the topic is not as its contract
+        # says. That ends the process, loudly; to drop the record would lose an announcement.
+        await self._producer.send_raw(row.topic, row.key, row.value, headers)
         metrics.OUTBOX_PUBLISHED.labels(self._schema, row.topic).inc()
 
     async def _remove(self, connection: AsyncConnection, ids: list[int]) -> None:

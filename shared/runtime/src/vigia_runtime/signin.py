@@ -29,6 +29,8 @@ log = get_logger(__name__)
 FRESH_SECONDS = 60.0
 #: An unknown key is asked for again after this long, so that a new one works soon and guesses cost little.
 UNKNOWN_SECONDS = 5.0
+#: Registry did not answer: cached keys are used for this long without asking.
+RETRY_SECONDS = 5.0
 MAX_CACHED = 10_000
 REALM = "Vigia"
 
@@ -64,12 +66,15 @@ class RegistryCredentials:
             timeout=httpx.Timeout(3.0),
             trust_env=False,
         )
+        self._wait_until = 0.0
         self._cache: OrderedDict[str, tuple[float, Credential | None]] = OrderedDict()
 
     async def credential(self, access_key_id: str) -> Credential | None:
         """The credential of a key; None where there is none; Unavailable where registry cannot be asked."""
         cached = self._cache.get(access_key_id)
         if cached is not None:
+            if cached[1] is not None and time.monotonic() < self._wait_until:
+                return cached[1]
             age = time.monotonic() - cached[0]
             if age < (FRESH_SECONDS if cached[1] is not None else UNKNOWN_SECONDS):
                 return cached[1]
@@ -77,7 +82,9 @@ class RegistryCredentials:
             found = await self._ask(access_key_id)
         except (httpx.HTTPError, ValueError) as error:
             if cached is not None and cached[1] is not None:
-                log.warning("registry does not answer, a cached key is used", error=type(error).__name__)
+                # Asked again in a while: a registry that hangs must not slow down every request.
+                self._wait_until = time.monotonic() + RETRY_SECONDS
+                log.warning("registry does not answer, cached keys are used", error=type(error).__name__)
                 return cached[1]
             raise Unavailable("registry_unavailable", "credentials cannot be checked now") from error
         self._cache[access_key_id] = (time.monotonic(), found)

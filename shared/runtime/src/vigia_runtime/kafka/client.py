@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import (
     AuthenticationFailedError,
     KafkaError,
-    MessageSizeTooLargeError,
     RecordTooLargeError,
     UnsupportedVersionError,
 )
 from aiokafka.helpers import create_ssl_context
 
+from vigia_runtime.logging import get_logger
 from vigia_runtime.settings import KafkaSettings
+
+log = get_logger(__name__)
 
 #: The cluster's metadata is read again this often, so that a new topic or leader is found without an error first.
 METADATA_MAX_AGE_MS = 10_000
 REQUEST_TIMEOUT_MS = 15_000
+CLOSE_SECONDS = 5.0
 #: Above the largest record of any topic, its headers included.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 
@@ -45,7 +50,16 @@ def prefixed(settings: KafkaSettings, name: str) -> str:
     return f"{settings.topic_prefix}{name}"
 
 
-_PERMANENT = (RecordTooLargeError, MessageSizeTooLargeError, AuthenticationFailedError, UnsupportedVersionError)
+async def close(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, within a bound: a broker that is away must not hold up the end of a process."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await consumer.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.warning("consumer did not stop in order", error=type(error).__name__)
+
+
+_PERMANENT = (RecordTooLargeError, AuthenticationFailedError, UnsupportedVersionError)
 
 
 def is_transient(error: KafkaError) -> bool:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -24,7 +24,7 @@ from vigia_runtime import metrics
 from vigia_runtime.errors import BadMessage, Transient
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.assignment import Assignment
-from vigia_runtime.kafka.client import MAX_RECORD_BYTES, connection, prefixed
+from vigia_runtime.kafka.client import MAX_RECORD_BYTES, close, connection, prefixed
 from vigia_runtime.kafka.dead import Failure, bury
 from vigia_runtime.kafka.offsets import PartitionOffsets
 from vigia_runtime.kafka.producer import Producer
@@ -43,7 +43,7 @@ LAST_COMMIT_SECONDS = 5.0
 #: Records begun and not committable, per partition, before it is paused: bounds what a crash would repeat.
 MAX_UNCOMMITTED = 4096
 #: A stop waits this long for handlers in flight. Below the lifecycle's budget, so that the commit still fits in.
-DRAIN_SECONDS = 18.0
+DRAIN_SECONDS = 14.0
 SESSION_TIMEOUT_MS = 10_000
 HEARTBEAT_INTERVAL_MS = 3_000
 #: Above the longest the loop may go without polling (it polls at least once a second, paused or not).
@@ -124,7 +124,7 @@ class ConsumerLoop:
 
         Raises what ended it: Transient when a fault outside outlasted the budget, a handler's bug, a broken broker.
         """
-        beat = self._health.heartbeat(f"consumer {self._topic.name}", 60)
+        beat = self._health.heartbeat(f"consumer {self._topic.name}", 60 + self._retry_seconds)
         consumer = await self._connect(stopping, beat.tick)
         if consumer is None:
             return
@@ -134,6 +134,7 @@ class ConsumerLoop:
         self._assignment = assignment
         consumer.subscribe([prefixed(self._settings, self._topic.name)], listener=assignment)
         committer = asyncio.create_task(self._commit_regularly(assignment), name=f"commit {self._topic.name}")
+        committer.add_done_callback(self._ended)
         try:
             await self._poll(consumer, assignment, stopping, beat.tick)
             await self._drain(beat.tick)
@@ -145,7 +146,7 @@ class ConsumerLoop:
                 await asyncio.wait(set(self._tasks), timeout=2)
             # Contiguous finished offsets only: what failed stays uncommitted and comes again.
             await assignment.commit_within(LAST_COMMIT_SECONDS)
-            await _close(consumer)
+            await close(consumer)
             self._health.forget(beat.name)
         self._raise_failure(assignment)
 
@@ -172,7 +173,7 @@ class ConsumerLoop:
                 problem = f"there is no topic {name}"
             except (KafkaError, OSError, TimeoutError) as error:
                 problem = f"no Kafka broker answers: {type(error).__name__}"
-            await _close(consumer)
+            await close(consumer)
             if not await budget.pause(stopping):
                 raise Transient(problem)
         return None
@@ -367,11 +368,3 @@ class ConsumerLoop:
 async def _maybe(result: Awaitable[None] | None) -> None:
     if inspect.isawaitable(result):
         await result
-
-
-async def _close(consumer: Any) -> None:
-    try:
-        async with asyncio.timeout(LAST_COMMIT_SECONDS):
-            await consumer.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
-        log.warning("consumer did not stop in order", error=type(error).__name__)

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, RecordTooLargeError
 
 from vigia_contracts.events import Event, encode
-from vigia_contracts.topics import Topic
+from vigia_contracts.topics import TOPICS, Topic
 from vigia_runtime import metrics
 from vigia_runtime.errors import BadMessage, Transient
 from vigia_runtime.kafka.client import MAX_RECORD_BYTES, connection, is_transient, prefixed
@@ -22,6 +22,9 @@ log = get_logger(__name__)
 
 #: A send that is not acknowledged within this many seconds raises Transient.
 SEND_SECONDS = 20.0
+
+#: What waits while a partition's former batch is on its way goes together, up to this; far below any topic's bound.
+MAX_BATCH_BYTES = 256 * 1024
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -37,14 +40,20 @@ class Producer:
         self._client_id = client_id
         self._bound = send_seconds
         self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect; Transient when no broker answers."""
+        self._producer = await self._connected()
+
+    async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             **connection(self._settings, self._client_id),
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
         )
         try:
@@ -53,13 +62,17 @@ class Producer:
         except (KafkaError, OSError, TimeoutError) as error:
             await producer.stop()
             raise Transient(f"no Kafka broker answers: {type(error).__name__}") from error
-        self._producer = producer
+        return producer
 
     async def stop(self) -> None:
         """Send what is buffered, within the bound, and disconnect."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
+        if producer is not None:
+            await self._stopped(producer)
+        if self._retiring:
+            await asyncio.wait(set(self._retiring))
+
+    async def _stopped(self, producer: AIOKafkaProducer) -> None:
         try:
             async with asyncio.timeout(self._bound):
                 await producer.stop()
@@ -88,19 +101,24 @@ class Producer:
         """Publish bytes to the topic called ``name`` (prefix added here).
 
         Transient when it is not acknowledged in time (it may still arrive: a repeat must have no second effect);
-        BadMessage when the record can never be sent (too large).
+        BadMessage when the record is larger than its topic's contract allows. A broker that takes less than that is
+        a fault outside: its refusal hits every record of the batch, so none of them can be blamed.
         """
         producer = self._producer
         if producer is None:
             raise RuntimeError("the producer is not started")
+        topic = TOPICS.get(name)
+        if topic is not None and _size(key, value, headers) > topic.max_message_bytes:
+            raise self._too_large(name, value)
         try:
             async with asyncio.timeout(self._bound):
                 await self._acknowledged(producer, prefixed(self._settings, name), key, value, headers)
-        except (RecordTooLargeError, MessageSizeTooLargeError) as error:
-            metrics.PRODUCE_FAILURES.labels(name).inc()
-            raise BadMessage("too_large", f"{name} does not take a record of {len(value or b'')} bytes") from error
         except (KafkaError, OSError, TimeoutError) as error:
             metrics.PRODUCE_FAILURES.labels(name).inc()
+            if _breaks(error):
+                await self._replace(producer)
+            if isinstance(error, RecordTooLargeError):
+                raise self._too_large(name, value) from error
             if isinstance(error, KafkaError) and not is_transient(error):
                 raise
             raise Transient(f"{name}: not acknowledged: {type(error).__name__}") from error
@@ -114,6 +132,21 @@ class Producer:
         # Shielded: a caller's cancellation must not cancel a batch that other senders share.
         await asyncio.shield(future)
 
+    async def _replace(self, broken: AIOKafkaProducer) -> None:
+        """Go on with a new producer id; whoever comes first replaces."""
+        async with self._replacing:
+            if self._producer is not broken:
+                return
+            log.warning("producer replaced", client_id=self._client_id)
+            self._producer = await self._connected()
+        task = asyncio.create_task(self._stopped(broken), name="retire producer")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    @staticmethod
+    def _too_large(name: str, value: bytes | None) -> BadMessage:
+        return BadMessage("too_large", f"{name} does not take a record of {len(value or b'')} bytes")
+
     async def probe(self) -> None:
         """Readiness: the cluster's metadata can be read."""
         if self._producer is None:
@@ -122,3 +155,22 @@ class Producer:
             await self._producer.client.fetch_all_metadata()
         except (KafkaError, OSError) as error:
             raise Transient(f"no Kafka broker answers: {type(error).__name__}") from error
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """The size of a batch with this one record, rounded up."""
+    framing = 128 + sum(len(name) + len(content) + 12 for name, content in headers)
+    return len(key or b"") + len(value or b"") + framing
+
+
+def _breaks(error: Exception) -> bool:
+    """Whether the producer is of no more use.
+
+    A batch that the broker refuses leaves a hole in the idempotent sequence, and every later batch of that partition
+    is refused too; aiokafka never begins a new sequence by itself.
+    """
+    return (
+        isinstance(error, KafkaError)
+        and not error.retriable
+        and not isinstance(error, RecordTooLargeError | KafkaTimeoutError | ProducerClosed)
+    )

@@ -17,7 +17,7 @@ from vigia_contracts.topics import Topic
 from vigia_runtime import metrics
 from vigia_runtime.errors import Transient
 from vigia_runtime.health import Health
-from vigia_runtime.kafka.client import MAX_RECORD_BYTES, connection, prefixed
+from vigia_runtime.kafka.client import MAX_RECORD_BYTES, close, connection, prefixed
 from vigia_runtime.logging import get_logger
 from vigia_runtime.retry import Budget
 from vigia_runtime.settings import KafkaSettings
@@ -79,11 +79,11 @@ class CompactedTable(Generic[T]):
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep the table up to date until ``stopping`` is set. Transient when it cannot be read at the start."""
         beat = self._health.heartbeat(f"table {self._topic.name}", 60)
-        consumer = await self._connect(stopping, beat.tick)
-        if consumer is None:
+        connected = await self._connect(stopping, beat.tick)
+        if connected is None:
             return
+        consumer, ends = connected
         try:
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
             while not stopping.is_set():
                 beat.tick()
                 await self._read(consumer)
@@ -93,10 +93,13 @@ class CompactedTable(Generic[T]):
                         log.info("table read", topic=self._topic.name, keys=len(self._values))
                         self._ready.set()
         finally:
-            await consumer.stop()
+            await close(consumer)
             self._health.forget(beat.name)
 
-    async def _connect(self, stopping: asyncio.Event, tick: Callable[[], None]) -> AIOKafkaConsumer | None:
+    async def _connect(
+        self, stopping: asyncio.Event, tick: Callable[[], None]
+    ) -> tuple[AIOKafkaConsumer, dict[TopicPartition, int]] | None:
+        """A consumer of every partition, and the end offsets as they are now; None where it is time to stop."""
         name = prefixed(self._settings, self._topic.name)
         budget = Budget(START_SECONDS)
         while not stopping.is_set():
@@ -114,11 +117,11 @@ class CompactedTable(Generic[T]):
                     consumer.subscribe([name])
                     while not consumer.assignment() and not stopping.is_set():  # noqa: ASYNC110  aiokafka's state
                         await asyncio.sleep(0.01)
-                    return consumer
+                    return consumer, await consumer.end_offsets(consumer.assignment())
                 problem = f"there is no topic {name}"
             except (KafkaError, OSError, TimeoutError) as error:
                 problem = f"no Kafka broker answers: {type(error).__name__}"
-            await consumer.stop()
+            await close(consumer)
             if not await budget.pause(stopping):
                 raise Transient(problem)
         return None
