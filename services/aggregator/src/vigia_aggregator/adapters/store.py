@@ -17,8 +17,8 @@ from vigia_aggregator.domain.buckets import LATENCY_BOUNDS
 from vigia_contracts.inspections import Inspection
 from vigia_runtime.postgres import copy_rows
 
-#: What the writer gives; the database itself adds when and in which order a row was stored.
 _DOCUMENTS: Final = ("labels", "evidence", "timings")
+#: What the writer gives; the database itself adds when and in which order a row was stored.
 _COLUMNS: Final = (
     *(c.name for c in inspections.columns if c.name not in ("stored_at", "stored_seq", *_DOCUMENTS)),
     *_DOCUMENTS,
@@ -34,9 +34,9 @@ _PREPARE: Final = text(
     f"select {', '.join(_COLUMNS)} from {SCHEMA}.inspections with no data"
 )
 # A wait for a lock or a slow disk ends in an error that the caller retries, not in a hung worker.
-_LIMITS: Final = text("select set_config('lock_timeout', '10s', true), set_config('statement_timeout', '30s', true)")
+_LIMITS: Final = text("select set_config('lock_timeout', '10s', false), set_config('statement_timeout', '30s', false)")
+_PREPARED: Final = "vigia_inspection_incoming"
 _LOCK: Final = text(f"select pg_advisory_xact_lock({_WRITER_LOCK})")
-_NOTIFY: Final = text(f"select pg_notify('{CHANNEL}', '')")
 
 
 def _latency_counts() -> str:
@@ -79,7 +79,7 @@ def _insert_and_count() -> str:
             latency_counts = {SCHEMA}.add_counts(r.latency_counts, excluded.latency_counts),
             last_captured_at = greatest(r.last_captured_at, excluded.last_captured_at)
     )
-    select inspection_id from fresh
+    select array_agg(inspection_id), case when count(*) > 0 then pg_notify('{CHANNEL}', '') end from fresh
     """  # noqa: S608 - column names and numbers of this module only
 
 
@@ -101,20 +101,27 @@ class InspectionStore:
         if not batch:
             return set()
         await self._partitions.ensure({inspection.captured_at.date() for inspection in batch})
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
+            await _prepare(connection)
             return await _write(connection, batch)
 
 
+async def _prepare(connection: AsyncConnection) -> None:
+    """Once per connection, in a transaction of its own, so that a batch needs as few round trips as it can."""
+    info = (await connection.get_raw_connection()).info
+    if _PREPARED not in info:
+        await connection.execute(_LIMITS)
+        await connection.execute(_PREPARE)
+        await connection.commit()
+        info[_PREPARED] = True
+
+
 async def _write(connection: AsyncConnection, batch: Sequence[Inspection]) -> set[UUID]:
-    await connection.execute(_LIMITS)
-    await connection.execute(_PREPARE)
     await copy_rows(connection, _INCOMING, _COLUMNS, [_row(inspection) for inspection in batch])
     await connection.execute(_LOCK)
-    fresh = await connection.execute(_INSERT_AND_COUNT)
-    new: set[UUID] = set(fresh.scalars())
-    if new:
-        await connection.execute(_NOTIFY)
-    return new
+    new = (await connection.execute(_INSERT_AND_COUNT)).one()[0]
+    await connection.commit()
+    return set(new or ())
 
 
 def _row(inspection: Inspection) -> tuple[Any, ...]:
