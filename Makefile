@@ -36,7 +36,7 @@ format: setup ## bring the code into the house style
 	@.venv/bin/ruff format
 
 bench: setup ## measure, as a table and as JSON
-	@.venv/bin/python -m vigia_stack.bench
+	@.venv/bin/python -m tests.bench
 
 lock: setup ## write requirements.lock and services/*/requirements.lock after a change of dependencies
 	@scripts/lock

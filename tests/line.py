@@ -36,6 +36,7 @@ from vigia_stack.parts.postgres import PostgresPart
 from vigia_stack.parts.prometheus import PrometheusPart
 from vigia_stack.services import PROCESSES, USER_BUCKET
 from vigia_stack.stack import Stack
+from vigia_vision.artifact import Artifact
 
 #: Everything but training, which would take torch into memory for nothing.
 PARTS = ("prometheus", "gateway", *(process.name for process in PROCESSES if process.name != "training"))
@@ -94,8 +95,8 @@ class Line:
         """Whether the part says that it is ready."""
         return self.stack.status(part).state == "ready"
 
-    def host(self, project: str) -> str:
-        """Makes a project with a hosted model; returns the model's ARN."""
+    def host(self, project: str, artifact: Artifact | None = None) -> str:
+        """Makes a project with a hosted model (the known one, unless given); returns the model's ARN."""
         self.lookout.create_project(ProjectName=project)
         keys = self._upload(project)
         manifest = f"{project}/train.manifest"
@@ -106,7 +107,7 @@ class Line:
         made = self.lookout.create_model(
             ProjectName=project, OutputConfig={"S3Location": {"Bucket": USER_BUCKET, "Prefix": "out"}}
         )["ModelMetadata"]
-        asyncio.run(self._train(made["ModelArn"]))
+        asyncio.run(self._train(made["ModelArn"], artifact or tiny.artifact()))
         version = made["ModelVersion"]
         until("the model is trained", lambda: self.model(project, version) == "TRAINED")
         self.lookout.start_model(ProjectName=project, ModelVersion=version, MinInferenceUnits=1)
@@ -151,10 +152,9 @@ class Line:
         assert not status.endswith("FAILED"), answer["StatusMessage"]
         return status
 
-    async def _train(self, arn: str) -> None:
-        """Takes the job from its topic and completes it with the known model."""
+    async def _train(self, arn: str, artifact: Artifact) -> None:
+        """Takes the job from its topic and completes it with this model."""
         request = await self._job(arn)
-        artifact = tiny.artifact()
         bucket = request.artifact_prefix.bucket
         folder = f"{request.artifact_prefix.prefix.rstrip('/')}/{artifact.folder}"
         for name, content in artifact.all_files().items():

@@ -1,0 +1,1 @@
+"""What is measured, each figure with a reference beside it in the same run."""
