@@ -49,7 +49,9 @@ def registry(kit: Any) -> Iterator[str]:
     @app.get("/2020-11-20/projects/{project}/models/{version}")
     async def describe(project: str, version: str, request: Request) -> Any:
         assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=")
-        return JSONResponse({}, 200 if (project, version) == ("cookies", "2") else 404)
+        if (project, version) == ("cookies", "2"):
+            return {}
+        return JSONResponse({}, 404, headers={"x-amzn-errortype": "ResourceNotFoundException"})
 
     port = kit.free_port()
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))

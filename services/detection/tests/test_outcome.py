@@ -15,7 +15,7 @@ from vigia_contracts.deployments import Deployment, ThresholdRecord
 from vigia_contracts.frames import inspection_id
 from vigia_contracts.inspections import Inspection, InvalidCause, Origin, Verdict
 from vigia_detection.domain.evidence import image_key, is_kept, mask_key
-from vigia_detection.domain.frame import Frame, camera_name, capture_time, clean
+from vigia_detection.domain.frame import Frame, account_of_unknown, camera_name, capture_time, clean
 from vigia_detection.domain.hosted import find_hosted
 from vigia_detection.domain.outcome import Invalid, Judged, Outcome, inspection, settle, verdict
 from vigia_vision.interpret import Answer, FoundLabel
@@ -163,6 +163,14 @@ def test_only_a_proper_name_names_a_camera(text: str) -> None:
         assert "/" not in name
         assert ".." not in name[:2]
         assert name.isascii()
+
+
+def test_an_unknown_cameras_frame_is_the_plants_where_it_has_one_account() -> None:
+    one = a_camera()
+    other = one.model_copy(update={"account_id": "210987654321"})
+    assert account_of_unknown([one, one], "000000000000") == one.account_id
+    assert account_of_unknown([one, other], "000000000000") == "000000000000"
+    assert account_of_unknown([], "000000000000") == "000000000000"
 
 
 def test_stored_text_has_no_control_characters_and_a_bound() -> None:

@@ -110,6 +110,7 @@ async def test_bad_frames_are_invalid_with_their_cause_and_harm_nothing(line: An
         assert (record.verdict, record.cause) == (Verdict.INVALID, cause), name
         assert record.is_anomalous is None
         assert record.detail
+        assert record.account_id == kit.account
         if value:
             assert record.evidence.image is not None
             assert stored(line, record.evidence.image) == value, name

@@ -61,7 +61,7 @@ async def parts(settings: Settings, lifecycle: Lifecycle) -> AsyncIterator[Parts
         lifecycle.health.probe("deployments", deployments.probe, every_seconds=1)
         lifecycle.spawn("deployments", deployments.run(lifecycle.stopping))
         await deployments.wait_ready(_TABLES_SECONDS)
-        announcer = KafkaAnnouncer(producer, deciding.account_id)
+        announcer = KafkaAnnouncer(producer)
         yield Parts(
             producer=producer,
             deployments=deployments,

@@ -39,7 +39,9 @@ class DecidingSettings(Group):
         default=0.1, ge=0, le=1, description="share of images judged good by request that is kept"
     )
     account_id: str = Field(
-        default="000000000000", pattern=r"^\d{12}$", description="account for frames of unknown cameras"
+        default="000000000000",
+        pattern=r"^\d{12}$",
+        description="account for frames of unknown cameras, if several have cameras",
     )
 
 

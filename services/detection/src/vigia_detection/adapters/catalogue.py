@@ -13,7 +13,7 @@ from vigia_runtime.settings import RegistrySettings
 from vigia_runtime.signin import Credential
 
 _SERVICE = "lookoutvision"
-_NOT_FOUND = 404
+_NOT_FOUND = "ResourceNotFoundException"
 
 
 class RegistryCatalogue:
@@ -37,4 +37,5 @@ class RegistryCatalogue:
             answer = await self._client.get(url, headers=dict(request.headers.items()))
         except httpx.HTTPError:
             return False
-        return answer.status_code == _NOT_FOUND
+        kind: str = answer.headers.get("x-amzn-errortype", "")
+        return kind.startswith(_NOT_FOUND)

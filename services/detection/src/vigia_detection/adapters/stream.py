@@ -65,9 +65,8 @@ def frame_of_bad_record(record: Any, received_at: datetime) -> Frame:
 class KafkaAnnouncer:
     """Publishes outcomes. The event's id is the inspection's, so a repeat is the same event."""
 
-    def __init__(self, producer: Producer, account_id: str) -> None:
+    def __init__(self, producer: Producer) -> None:
         self._producer = producer
-        self._account_id = account_id
 
     async def announce(self, inspection: Inspection, key: str | None, trace: Mapping[str, str]) -> None:
         """Publish an inspection; returns when all replicas have it. Transient."""
@@ -85,17 +84,18 @@ class KafkaAnnouncer:
             ),
         )
 
-    async def announce_gap(self, partition: int, first_missing: int, next_offset: int, now: datetime) -> None:
+    async def announce_gap(self, partition: int, first_missing: int, next_offset: int, account_id: str) -> None:
         """Publish that frames left ``partition`` unread. The same gap is the same fault however often it is found.
 
         Whose frames they were went with them: a partition carries several cameras. Transient.
         """
+        now = datetime.now(UTC)
         lost = f"offsets {first_missing} to {next_offset - 1} of partition {partition}"
         fault = Fault(
             fault_id=gap_id(FRAMES.name, partition, first_missing),
             kind=FaultKind.EXPIRED,
             cause="retention",
-            account_id=self._account_id,
+            account_id=account_id,
             camera_id=f"{FRAMES.name}-{partition}",
             started_at=now,
             ended_at=now,

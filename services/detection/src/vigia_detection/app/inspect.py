@@ -16,7 +16,7 @@ from vigia_detection.app.errors import ImageGone, ImageTooLarge, Refused
 from vigia_detection.app.judge import Judge, Judgement
 from vigia_detection.app.ports import Cameras, Clock, Deployments, FrameStore
 from vigia_detection.app.record import Keeping, Recorder
-from vigia_detection.domain.frame import Frame
+from vigia_detection.domain.frame import Frame, account_of_unknown
 from vigia_detection.domain.outcome import Invalid, inspection, late_by, settle
 from vigia_runtime.errors import Transient
 
@@ -28,8 +28,8 @@ _FETCH_PAUSE: Final = 0.2
 class Policy:
     """What holds where no camera says otherwise.
 
-    ``account_id``: under which frames of unknown cameras are written. ``frames_bucket``: the only bucket a frame may
-    refer to.
+    ``account_id``: under which frames of unknown cameras are written, where not all cameras are of one account.
+    ``frames_bucket``: the only bucket a frame may refer to.
     """
 
     account_id: str
@@ -87,6 +87,10 @@ class InspectFrame:
         judgement = Judgement(Invalid(cause, detail))
         return await self._record(frame, camera, judgement, image, {}, Stopwatch(self._clock))
 
+    def account_of_unknown(self) -> str:
+        """The account of what no known camera sent."""
+        return account_of_unknown((camera for _, camera in self._cameras.items()), self._policy.account_id)
+
     def _deadline(self, frame: Frame, camera: Camera) -> Deadline:
         budget = camera.policy.budget_seconds
         left = -late_by(frame.captured_at, self._clock.now(), budget)
@@ -135,7 +139,7 @@ class InspectFrame:
         decided = inspection(
             frame,
             outcome,
-            account_id=camera.account_id if camera else self._policy.account_id,
+            account_id=camera.account_id if camera else self.account_of_unknown(),
             decided_at=decided_at,
             camera=camera,
             deployment=judgement.deployment,

@@ -25,6 +25,9 @@ class Cameras(Protocol):
     def get(self, camera_id: str) -> Camera | None:
         """The camera as last announced."""
 
+    def items(self) -> Iterable[tuple[str, Camera]]:
+        """All cameras, by id."""
+
 
 class Deployments(Protocol):
     def get(self, key: str) -> Deployment | None:

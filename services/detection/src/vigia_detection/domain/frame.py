@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from vigia_contracts.base import derived_id
+from vigia_contracts.cameras import Camera
 from vigia_contracts.inspections import Origin
 
 #: A stated capture time must lie this far around the broker's timestamp, or it is impossible.
@@ -58,6 +59,12 @@ def capture_time(stated: datetime | None, arrived: datetime) -> tuple[datetime, 
     if arrived - OLDEST <= stated <= arrived + NEWEST:
         return stated, True
     return arrived, False
+
+
+def account_of_unknown(cameras: Iterable[Camera], fallback: str) -> str:
+    """Whose a frame is that no known camera took: the plant's, where it has only one account."""
+    accounts = {camera.account_id for camera in cameras}
+    return accounts.pop() if len(accounts) == 1 else fallback
 
 
 def bad_message_id(topic: str, partition: int, offset: int) -> UUID:

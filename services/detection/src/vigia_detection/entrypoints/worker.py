@@ -33,7 +33,8 @@ async def work(settings: Settings, lifecycle: Lifecycle) -> None:
             await inspect.refuse(frame, InvalidCause.BAD_MESSAGE, f"{error.code}: {error}", record.value)
 
         async def on_gap(partition: int, first_missing: int, next_offset: int) -> None:
-            await shared.announcer.announce_gap(partition, first_missing, next_offset, shared.clock.now())
+            account = inspect.account_of_unknown()
+            await shared.announcer.announce_gap(partition, first_missing, next_offset, account)
 
         loop = ConsumerLoop(
             settings.kafka,
