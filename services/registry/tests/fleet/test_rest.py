@@ -185,7 +185,8 @@ async def test_what_judges_a_camera_is_announced_and_follows_hosting(client: htt
     ]
 
 
-async def test_the_document_shows_every_route(client: httpx.AsyncClient) -> None:
+@pytest.mark.filterwarnings("error")
+async def test_the_document_shows_every_route_once(client: httpx.AsyncClient) -> None:
     paths = (await client.get("http://registry/openapi.json")).json()["paths"]
     assert {"/api/v1/lines", "/api/v1/cameras/{camera_id}", "/api/v1/hosting", "/api/v1/models"} <= set(paths)
     assert not any(path.startswith(("/internal", "/2020")) for path in paths)

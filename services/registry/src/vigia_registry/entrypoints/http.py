@@ -23,7 +23,6 @@ def build(deps: Deps) -> FastAPI:
     app.include_router(internal_router(credentials, settings.internal_token))
     app.include_router(lookoutvision_router(deps, credentials))
     app.include_router(rest_router(deps, credentials))
-    app.include_router(rest_router(deps, credentials))
     return app
 
 

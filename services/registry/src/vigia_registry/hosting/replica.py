@@ -52,6 +52,7 @@ class _Held:
     units: int
     answered: int
     health: Health = Health.UNKNOWN
+    probes: int = 0
     probe_at: float = 0.0
     silent: int = 0
 
@@ -231,12 +232,17 @@ class Replica:
         log.info("model unloaded", triton=self.triton.address, model=name)
 
     async def _check(self, name: str, order: Order) -> None:
-        """Ask every golden sample and note the model's health; UnusableArtifact when an answer is another one."""
+        """Ask golden samples and note the model's health; UnusableArtifact when an answer is another one.
+
+        All of them before the model serves; afterwards one at a time, by turns, because frames wait meanwhile.
+        """
         held = self._held[name]
         golden = self._golden.get(name) or await self._remember(name, await self._fetch(order))
         began = time.monotonic()
         try:
-            for sample in golden.samples:
+            proven = _health(held, time.monotonic()) is Health.DUE
+            turn = held.probes % len(golden.samples)
+            for sample in golden.samples[turn : turn + 1] if proven else golden.samples:
                 outputs = await self.triton.infer(name, golden.manifest, sample.tensor, PROBE_TIMEOUT_SECONDS)
                 if wrong := mismatch(sample, outputs, golden.manifest, self.serving.parity):
                     held.health = Health.BAD
@@ -248,7 +254,7 @@ class Replica:
             held.health = Health.BAD
             raise
         metrics.HOSTING_SECONDS.labels("golden").observe(time.monotonic() - began)
-        held.health, held.silent = Health.GOOD, 0
+        held.health, held.silent, held.probes = Health.GOOD, 0, held.probes + 1
         held.probe_at = time.monotonic() + self.hosting.probe_seconds
         attempts = self._attempts.get(name)
         if attempts is not None:
