@@ -99,13 +99,14 @@ def down(state: State = None) -> None:
     supervisor = _supervisor(site)
     if supervisor is not None:
         supervisor.stop(grace=120)
-    # Parts that outlived a supervisor which was killed:
+    orphans = 0  # parts that outlived a supervisor which was killed
     for job in reversed(list(everything(site).values())):
         process = adopt(site.pid_file(job.name)) if isinstance(job, Part) else None
         if process is not None and isinstance(job, Part):
             process.stop(job.grace, job.stop_signal)
+            orphans += 1
     status_file(site).unlink(missing_ok=True)
-    typer.echo("everything is down; data is kept" if supervisor is not None else "nothing was running")
+    typer.echo("everything is down; data is kept" if supervisor is not None or orphans else "nothing was running")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 `kafka`, `object_store` and `triton` are shared by the session: use `topic_prefix`, buckets and model names of your own.
 `postgres_url` is a fresh empty database for each test. `running` starts one process of a service.
+`VIGIA_PARTS=containers` makes the same parts from the official images; a test cannot tell.
 """
 
 from __future__ import annotations
@@ -13,20 +14,25 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from vigia_stack.parts.base import Part
 from vigia_stack.parts.kafka import KafkaPart
 from vigia_stack.parts.objects import ObjectsPart, ObjectStoreAddress
 from vigia_stack.parts.postgres import PostgresPart
 from vigia_stack.parts.triton import TritonAddress, TritonPart
+from vigia_stack.plan import build
 from vigia_stack.process import Identity, adopt, identity
 from vigia_stack.running import RunningService, running
+from vigia_stack.site import Site
 from vigia_stack.stack import Stack
 
 __all__ = ["RunningService", "running"]  # with the fixtures: what tests take from here
+P = TypeVar("P", bound=Part)
 _STATES = Path(tempfile.gettempdir()) / f"vigia-test-stacks-{os.getuid()}"
 
 
@@ -55,11 +61,24 @@ def _end_if_abandoned(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _part(kind: type[P], name: str, state: Path) -> Iterator[P]:
+    if os.environ.get("VIGIA_PARTS") == "containers":
+        from vigia_stack.containers import contained
+
+        part = next(job for job in build(Site(state / name, well_known_ports=False), [name]) if isinstance(job, kind))
+        with contained(part):
+            yield part
+    else:
+        with Stack([name], state / name) as stack:
+            yield stack.part(kind)
+
+
 @pytest.fixture(scope="session")
 def kafka(stack_state: Path) -> Iterator[str]:
     """Bootstrap address of a broker."""
-    with Stack(["kafka"], stack_state / "kafka") as stack:
-        yield stack.part(KafkaPart).bootstrap
+    with _part(KafkaPart, "kafka", stack_state) as part:
+        yield part.bootstrap
 
 
 @pytest.fixture
@@ -71,8 +90,8 @@ def topic_prefix() -> str:
 @pytest.fixture(scope="session")
 def postgres_server(stack_state: Path) -> Iterator[str]:
     """URL of a server's maintenance database, for a user that may create databases."""
-    with Stack(["postgres"], stack_state / "postgres") as stack:
-        yield stack.part(PostgresPart).url("postgres")
+    with _part(PostgresPart, "postgres", stack_state) as part:
+        yield part.url("postgres")
 
 
 @pytest.fixture
@@ -89,12 +108,12 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def object_store(stack_state: Path) -> Iterator[ObjectStoreAddress]:
     """An S3 store."""
-    with Stack(["objects"], stack_state / "objects") as stack:
-        yield stack.part(ObjectsPart).store
+    with _part(ObjectsPart, "objects", stack_state) as part:
+        yield part.store
 
 
 @pytest.fixture(scope="session")
 def triton(stack_state: Path) -> Iterator[TritonAddress]:
     """A Triton without models; load your own under names of your own."""
-    with Stack(["triton"], stack_state / "triton") as stack:
-        yield stack.part(TritonPart).addresses
+    with _part(TritonPart, "triton", stack_state) as part:
+        yield part.addresses

@@ -82,6 +82,8 @@ class ObjectsPart(Part):
             client.put_object(Bucket="vigia-ready", Key="probe", Body=b"put and get")
             if client.get_object(Bucket="vigia-ready", Key="probe")["Body"].read() != b"put and get":
                 raise NotReady("an object came back changed")
+            client.delete_object(Bucket="vigia-ready", Key="probe")
+            client.delete_bucket(Bucket="vigia-ready")
         except (BotoCoreError, ClientError, httpx.HTTPError) as error:
             raise NotReady(str(error)) from error
 
