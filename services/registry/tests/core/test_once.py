@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from vigia_registry.models import snapshots
+
 from .conftest import ACCOUNT, BUCKET, Registry, until
 from .manifests import line, manifest
 from .test_errors import refused
@@ -178,3 +180,20 @@ def test_separate_datasets_need_less(registry: Registry, lookout: Any, project: 
     assert request.test_manifest is not None
     tested = registry.s3().get_object(Bucket=request.test_manifest.bucket, Key=request.test_manifest.key)
     assert len(tested["Body"].read().splitlines()) == 20
+
+
+def test_a_dataset_that_changes_while_it_is_read_is_not_trained_on(
+    registry: Registry, lookout: Any, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainable(registry, lookout, project)
+    write = snapshots.write
+
+    async def slow_write(*args: Any) -> Any:
+        ref = await write(*args)
+        registry.sql("update registry.datasets set updated_at = now() where id = %s", args[-1])
+        return ref
+
+    monkeypatch.setattr(snapshots, "write", slow_write)
+    error = refused(lambda: lookout.create_model(ProjectName=project, OutputConfig=OUTPUT))
+    assert (error["code"], error["type"]) == ("ConflictException", "DATASET")
+    assert lookout.list_models(ProjectName=project)["Models"] == []

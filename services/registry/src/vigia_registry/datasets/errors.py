@@ -36,6 +36,17 @@ class DatasetBusy(Conflict):
         )
 
 
+class DatasetChanged(Conflict):
+    """It changed while it was read."""
+
+    def __init__(self, project: str, kind: DatasetKind) -> None:
+        super().__init__(
+            "dataset_changed",
+            f"The {kind.value} dataset of project {project} changed while it was read. Try again.",
+            _id(project, kind),
+        )
+
+
 class ManifestUnavailable(InvalidInput):
     """The manifest's bucket or object does not exist, or is larger than allowed."""
 

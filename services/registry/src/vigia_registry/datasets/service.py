@@ -19,7 +19,13 @@ from vigia_registry.datasets.domain import (
     ImageStats,
     may_become,
 )
-from vigia_registry.datasets.errors import DatasetBusy, DatasetExists, DatasetNotFound, ManifestUnavailable
+from vigia_registry.datasets.errors import (
+    DatasetBusy,
+    DatasetChanged,
+    DatasetExists,
+    DatasetNotFound,
+    ManifestUnavailable,
+)
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs import queue
 from vigia_registry.pagination import Page, Pages
@@ -137,11 +143,17 @@ async def delete(session: AsyncSession, owner: Owner, project_name: str, kind: D
 
 
 async def readable(session: AsyncSession, project: Project, kind: DatasetKind) -> Dataset | None:
-    """The project's dataset, locked so that its entries stay as they are; None when there is none. DatasetBusy."""
-    dataset = await repository.lock(session, project.id, kind)
+    """The project's dataset, whose entries are whole; None when there is none. DatasetBusy."""
+    dataset = await repository.find(session, project.id, kind)
     if dataset is not None and dataset.state not in READABLE:
         raise DatasetBusy(project.name, kind, dataset.state)
     return dataset
+
+
+async def require_unchanged(session: AsyncSession, project: Project, kind: DatasetKind, before: Dataset | None) -> None:
+    """DatasetChanged when the dataset is not what it was ``before``; locked, it stays so for the transaction."""
+    if await repository.lock(session, project.id, kind) != before:
+        raise DatasetChanged(project.name, kind)
 
 
 async def _find(session: AsyncSession, owner: Owner, project_name: str, kind: DatasetKind) -> Dataset:

@@ -68,10 +68,11 @@ async def create(
     """A new version whose training is requested when the transaction commits.
 
     The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
-    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, NotTrainable, OutputUnavailable, TooManyModels,
+    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, OutputUnavailable, TooManyModels,
     TooManyTrainings.
     """
-    project = await projects.lock_active(session, owner, project_name)
+    # The slow part holds no lock: callers wait for each other only to be numbered.
+    project = await projects.get(session, owner, project_name)
     train = await datasets.readable(session, project, DatasetKind.TRAIN)
     test = await datasets.readable(session, project, DatasetKind.TEST)
     if train is None:
@@ -83,6 +84,10 @@ async def create(
         raise OutputUnavailable(request.output.bucket)
     train_ref = await snapshots.write(session, objects, buckets.datasets, project, train.id)
     test_ref = None if test is None else await snapshots.write(session, objects, buckets.datasets, project, test.id)
+
+    project = await projects.lock_active(session, owner, project_name)
+    await datasets.require_unchanged(session, project, DatasetKind.TRAIN, train)
+    await datasets.require_unchanged(session, project, DatasetKind.TEST, test)
     await _check_limits(session, limits, owner, project)
     model = _new_version(project, await project_rows.take_version(session, project.id), request, train_ref, test_ref)
     await repository.add(session, model)

@@ -18,7 +18,8 @@ async def write(
 ) -> ObjectRef:
     """Write the dataset's classified images, in order, and say where they are.
 
-    The same lines give the same key, so repeating it writes nothing new. The caller holds the dataset's lock.
+    The same lines give the same key, so repeating it writes nothing new. The caller makes sure afterwards that
+    the dataset did not change meanwhile.
     """
     digest = hashlib.sha256()
     lines = []
