@@ -1,7 +1,7 @@
 # `make` lists the commands. All of them set up first what they need.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status test lint format demo bench lock
+.PHONY: help setup up down status test lint format demo bench lock dashboards chart docs
 STACK := .venv/bin/vigia-stack
 PYTEST := .venv/bin/python -m pytest
 
@@ -24,6 +24,7 @@ status: setup ## show every part: state, pid, restarts, address
 	@$(STACK) status
 
 test: setup ## run every test
+	@scripts/helm
 	@$(PYTEST)
 
 lint: setup ## check style and types
@@ -37,6 +38,16 @@ format: setup ## bring the code into the house style
 
 bench: setup ## measure, as a table and as JSON
 	@.venv/bin/python -m tests.bench
+
+dashboards: setup ## build Grafana's dashboards from deploy/grafana/src
+	@.venv/bin/python deploy/grafana/src/dashboards.py
+
+chart: setup ## install helm, check the chart and test what it renders
+	@scripts/helm
+	@$(PYTEST) tests/deploy/test_chart.py
+
+docs: setup ## write what is generated: AsyncAPI, event schemas
+	@.venv/bin/vigia-contracts write shared/contracts/generated
 
 lock: setup ## write requirements.lock and services/*/requirements.lock after a change of dependencies
 	@scripts/lock
