@@ -89,6 +89,23 @@ def test_inspections_show_part_verdict_score_and_latency(door: DoorStub) -> None
     assert "verdict=REJECT" in door.asked[0].query
 
 
+def test_following_shows_each_as_it_comes(door: DoorStub) -> None:
+    invalid = INSPECTION | {"verdict": "INVALID", "cause": "late", "score": None, "part_id": "[bold]P"}
+    door.answers["GET /api/v1/inspections"] = [
+        (200, {"items": [INSPECTION], "next": "p1"}),
+        (200, {"items": [invalid], "next": "p2"}),
+        (503, {"code": "unavailable", "detail": "the history cannot be read now"}),
+    ]
+    done = CliRunner(env={"COLUMNS": "60"}).invoke(app, ["inspections", "--follow"])
+    assert str(done.exception) == "the history cannot be read now"
+    assert len(done.output.splitlines()) == 3, done.output
+    title, first, second = done.output.splitlines()
+    assert title.split()[:3] == ["CAPTURED", "CAMERA", "PART"]
+    assert "REJECT" in first
+    assert "late" in second
+    assert "[bold]P" in second
+
+
 def test_trends_show_counts_and_rate(door: DoorStub) -> None:
     counts = {"PASS": 90, "REJECT": 10, "REVIEW": 0, "INVALID": 3}
     point = {"start": "2026-01-02T03:00:00Z", "group": "demo", "counts": counts, "total": 103, "defect_rate": 0.1}

@@ -8,6 +8,7 @@ import httpx
 import typer
 from aiokafka.errors import KafkaError
 from rich.console import Console
+from rich.markup import escape
 
 from vigia_client.api import ApiError
 from vigia_client.cli import cameras, doctor, history, lines, publish
@@ -43,5 +44,5 @@ def main() -> None:
 
 
 def _fail(text: str) -> None:
-    Console(stderr=True).print(f"[red]error:[/red] {text}", highlight=False)
+    Console(stderr=True).print(f"[red]error:[/red] {escape(text)}", highlight=False, soft_wrap=True)
     sys.exit(1)

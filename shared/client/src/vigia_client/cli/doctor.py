@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from rich.markup import escape
 
 from vigia_client import checks
 from vigia_client.cli.output import console
@@ -22,8 +23,10 @@ def doctor() -> None:
     failed = False
     for finding in checks.run(environment):
         failed = failed or finding.state is checks.State.FAILED
-        console.print(f"{_MARKS[finding.state]} {finding.door:<14} {finding.detail}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{_MARKS[finding.state]} {finding.door:<14} {escape(finding.detail)}", highlight=False, soft_wrap=True
+        )
         if finding.advice and finding.state is not checks.State.OK:
-            console.print(f"{'':>22} → {finding.advice}", highlight=False, soft_wrap=True)
+            console.print(f"{'':>22} → {escape(finding.advice)}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from vigia_client.api import Json, Vigia
 from vigia_client.cli.output import AsJson, clock, console, moment, print_json, print_table, verdict
@@ -145,17 +146,18 @@ def _follow(rows: Iterator[Json], json: bool) -> None:
         print_json(rows)
         return
     widths = (23, 16, 16, 7, 9, 9, 8)
-    console.print(
-        "  ".join(title.ljust(width) for title, width in zip(_TITLES, (*widths, 0), strict=True)), style="bold"
-    )
+    titles = [title.ljust(width) for title, width in zip(_TITLES, (*widths, 0), strict=True)]
+    console.print("  ".join(titles), style="bold", soft_wrap=True)
     for row in rows:
-        plain = [str(cell or "") for cell in _cells(row, styled=False)]
-        cells = [text.ljust(width) for text, width in zip(plain, (*widths, 0), strict=True)]
-        cells[3] = verdict(plain[3]) + " " * (widths[3] - len(plain[3]))
-        console.print("  ".join(cells), highlight=False, soft_wrap=True)
+        text = Text()
+        for cell, width in zip(_cells(row), (*widths, 0), strict=True):
+            shown = cell if isinstance(cell, Text) else Text("" if cell is None else str(cell))
+            shown.pad_right(max(0, width - len(shown)) + 2)
+            text.append_text(shown)
+        console.print(text, soft_wrap=True)
 
 
-def _cells(row: Json, styled: bool = True) -> tuple[object, ...]:
+def _cells(row: Json) -> tuple[object, ...]:
     captured, decided = moment(row["captured_at"]), moment(row["decided_at"])
     latency = None if captured is None or decided is None else (decided - captured) / timedelta(milliseconds=1)
     what = row.get("cause") or ", ".join(f"{label['name']} {label['area']:.2%}" for label in row.get("labels") or [])
@@ -163,7 +165,7 @@ def _cells(row: Json, styled: bool = True) -> tuple[object, ...]:
         clock(row["captured_at"]),
         row.get("camera_id") or row.get("model_arn"),
         row.get("part_id"),
-        verdict(row["verdict"]) if styled else row["verdict"],
+        verdict(row["verdict"]),
         _number(row.get("score")),
         _number(row.get("threshold")),
         None if latency is None else f"{latency:.0f} ms",

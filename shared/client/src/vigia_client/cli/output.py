@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 console = Console()
 
@@ -31,7 +32,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]], empty: 
     for title in titles:
         table.add_column(title)
     for row in rows:
-        table.add_row(*(("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
     console.print(table if table.row_count else empty)
 
 
@@ -46,6 +47,6 @@ def clock(text: str | None) -> str:
     return "" if time is None else time.strftime("%Y-%m-%d %H:%M:%S.") + f"{time.microsecond // 1000:03d}"
 
 
-def verdict(text: str) -> str:
+def verdict(text: str) -> Text:
     """A verdict in its colour."""
-    return f"[{VERDICT_STYLES.get(text, 'default')}]{text}[/]"
+    return Text(text, VERDICT_STYLES.get(text, ""))
