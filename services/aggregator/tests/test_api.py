@@ -7,7 +7,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ import boto3
 import httpx
 import pytest
 from aggregator_help import ACCOUNT, make_inspection, new_run, until
+from api_help import CAMERA_ONLY, NOBODY, OTHER, Keys, client_of, get
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -27,35 +27,14 @@ from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.adapters.partitions import Partitions
 from vigia_aggregator.adapters.store import InspectionStore
 from vigia_aggregator.entrypoints.context import Context
-from vigia_aggregator.entrypoints.http import make_app
 from vigia_aggregator.settings import QuerySettings
 from vigia_contracts.base import derived_id
 from vigia_contracts.faults import Fault, FaultKind
 from vigia_contracts.inspections import Evidence, Inspection
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import ObjectSettings, PostgresSettings
-from vigia_runtime.signin import Authenticator, Credential
+from vigia_runtime.signin import Authenticator
 from vigia_stack.parts.objects import ObjectStoreAddress
-
-NOBODY = "00000000-0000-0000-0000-000000000000"
-BASIC = httpx.BasicAuth("AKIAEXAMPLE", "secret")
-OTHER = httpx.BasicAuth("AKIAOTHER", "secret")
-CAMERA_ONLY = httpx.BasicAuth("AKIACAMERA", "secret")
-
-
-class Keys:
-    """Credentials as registry would give them."""
-
-    async def credential(self, access_key_id: str) -> Credential | None:
-        known = {
-            "AKIAEXAMPLE": (ACCOUNT, ("vigia:*",)),
-            "AKIAOTHER": ("999999999999", ("*",)),
-            "AKIACAMERA": (ACCOUNT, ("vigia:PutFrame",)),
-        }
-        if access_key_id not in known:
-            return None
-        account, actions = known[access_key_id]
-        return Credential(access_key_id, "secret", None, account, f"arn:aws:iam::{account}:user/x", actions)
 
 
 @pytest.fixture
@@ -80,19 +59,6 @@ async def context(engine: AsyncEngine, postgres_url: str) -> AsyncIterator[Conte
     )
     stopping.set()
     await running
-
-
-@asynccontextmanager
-async def client_of(context: Context, auth: httpx.Auth | None = BASIC) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=make_app(context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://vigia.test", auth=auth) as client:
-        yield client
-
-
-async def get(client: httpx.AsyncClient, path: str, **params: Any) -> Any:
-    answer = await client.get(path, params=params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def spread(count: int, run: str, seconds: float = 3600) -> list[Inspection]:

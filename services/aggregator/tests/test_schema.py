@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from aggregator_help import make_inspection, new_run, rollups_equal_rows, scalar
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vigia_aggregator.adapters.migrate import downgrade, upgrade
@@ -57,11 +60,14 @@ async def test_up_down_up(postgres_url: str) -> None:
 
 
 async def test_a_migration_gives_up_rather_than_block_the_line(engine: AsyncEngine) -> None:
-    await downgrade(engine)
-    async with engine.connect() as connection:
-        limits = "select current_setting('lock_timeout')"
-        assert (await connection.execute(text(limits))).scalar() == "0"  # only the migration's own transaction has it
-    await upgrade(engine)
+    """While a long query reads the history, a migration that needs it fails in seconds and changes nothing."""
+    async with engine.connect() as reader:
+        await reader.execute(text("select count(*) from inspection.inspections"))
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="lock timeout"):
+            await downgrade(engine)
+        assert time.monotonic() - began < 20
+    assert await scalar(engine, "select count(*) from inspection.inspections") == 0
 
 
 async def test_days_are_made_for_what_comes_and_dropped_when_past(engine: AsyncEngine) -> None:

@@ -43,6 +43,10 @@ def _latency_counts() -> str:
     return "array[" + ", ".join(f"count(*) filter (where slot = {i})" for i in range(len(LATENCY_BOUNDS) + 1)) + "]"
 
 
+# The key of a partitioned table must hold the capture time, so it cannot by itself refuse an id that is there with
+# another time: a publisher that states no time and sends a frame again gives it a second one. Hence the look for the id
+# a day around, which is far longer than a frame lives. ``limit`` keeps it an index probe for every row, of two or three
+# partitions, whatever the planner thinks of the temporary table. The writer lock makes look and insert one step.
 def _insert_and_count() -> str:
     columns = ", ".join(_COLUMNS)
     bounds = ", ".join(str(bound) for bound in LATENCY_BOUNDS)
@@ -52,7 +56,14 @@ def _insert_and_count() -> str:
     return f"""
     with fresh as (
         insert into {SCHEMA}.inspections ({columns})
-        select {columns} from {_INCOMING}
+        select distinct on (inspection_id) {columns} from {_INCOMING} as i
+        where (
+            select 1 from {SCHEMA}.inspections as known
+            where known.inspection_id = i.inspection_id
+            and known.captured_at between i.captured_at - interval '1 day' and i.captured_at + interval '1 day'
+            limit 1
+        ) is null
+        order by inspection_id, captured_at
         on conflict (inspection_id, captured_at) do nothing
         returning *
     ), measured as (

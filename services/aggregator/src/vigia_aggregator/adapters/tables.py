@@ -35,8 +35,7 @@ _TIME = DateTime(timezone=True)
 stored_sequence = Sequence("inspections_stored_seq", metadata=metadata, schema=SCHEMA)
 
 # A row is one frame's outcome. The id alone would be the key, but a partitioned table's key must contain the
-# partition column. That loses nothing: a frame's capture time is taken from the frame's own record, so the same
-# inspection never comes with two of them, however often its record is delivered.
+# partition column; the writer sees to it that an id with another capture time is not stored again.
 inspections = Table(
     "inspections",
     metadata,
