@@ -218,8 +218,3 @@ class Relay:
 
     async def _remove(self, connection: AsyncConnection, ids: list[int]) -> None:
         await connection.execute(delete(self._table).where(self._table.c.id.in_(ids)))
-
-
-async def add(connection: AsyncConnection | AsyncSession, table: Table, topic: Topic, event: Event) -> None:
-    """:meth:`Outbox.add` without an object."""
-    await Outbox(table).add(connection, topic, event)
