@@ -81,6 +81,9 @@ def refused(call: Callable[[], Any]) -> dict[str, Any]:
                 "Tags": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}],
             },
         ),
+        ("create_model", {"ProjectName": "p", "OutputConfig": OUTPUT, "Tags": [{"Key": "a", "Value": "\0"}]}),
+        ("create_model", {"ProjectName": "p", "OutputConfig": OUTPUT, "Tags": [{"Key": "a", "Value": "\ud800"}]}),
+        ("create_model", {"ProjectName": "p", "OutputConfig": OUTPUT, "Description": ["x"] * 100_000}),
         ("describe_model", {"ProjectName": "p", "ModelVersion": "0"}),
         ("describe_model", {"ProjectName": "p", "ModelVersion": "newest"}),
         ("delete_model", {"ProjectName": "p", "ModelVersion": "latest"}),
@@ -94,6 +97,12 @@ def test_what_breaks_a_constraint_is_a_validation_exception(
 ) -> None:
     error = refused(lambda: getattr(lookout, operation)(**parameters))
     assert (error["code"], error["status"]) == ("ValidationException", 400)
+    assert len(error["message"]) < 1000
+
+
+def test_a_region_that_is_none(registry: Registry) -> None:
+    error = refused(registry.client(region="x" * 40).list_projects)
+    assert error["code"] == "ValidationException"
 
 
 def test_missing_things_are_not_found(lookout: Any, project: str) -> None:
@@ -290,6 +299,8 @@ def test_nobody_gets_in_without_a_good_signature(registry: Registry) -> None:
     key, secret = registry.add_key()
     registry.sql("update registry.access_keys set enabled = false where access_key_id = %s", key)
     assert refused(registry.client(key, secret).list_projects)["code"] == "UnrecognizedClientException"
+    for path in ("/api/v1/lines", "/api/v1/cameras"):
+        assert httpx.get(registry.url + path, trust_env=False).status_code in (401, 403)
     bare = httpx.get(f"{registry.url}/2020-11-20/projects", trust_env=False)
     assert (bare.status_code, bare.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationToken")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from vigia_contracts.base import ObjectRef
@@ -21,7 +22,7 @@ from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs.queue import JOBS_SCHEMA
 from vigia_registry.projects import service as projects
 
-from .conftest import ACCOUNT, REGION, Registry, free_port, until
+from .conftest import ACCOUNT, REGION, Registry, answers, free_port, until
 from .manifests import line
 
 COMMAND = [str(Path(sys.executable).with_name("vigia-registry"))]
@@ -128,5 +129,19 @@ def test_a_job_that_cannot_be_done_settles_what_clients_wait_for(
 
     until(hurried, 60)
     alone.sql("alter table registry.dataset_entries rename column broken to line")
+    workers[0].send_signal(signal.SIGTERM)
+    assert workers[0].wait(30) == 0
+
+
+def test_the_door_opens_says_that_it_is_ready_and_closes(
+    alone: Registry, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    side = free_port()
+    more = {"HTTP__PORT": str(alone.settings.http.port), "SIDE__PORT": str(side)}
+    workers.append(subprocess.Popen([*COMMAND, "http"], env=environment(alone, **more)))
+    until(lambda: answers(alone.url), 60)
+    until(lambda: httpx.get(f"http://127.0.0.1:{side}/ready", trust_env=False).status_code == 200)
+    assert alone.client().list_projects()["Projects"] is not None
+    assert 'route="/2020-11-20/projects"' in httpx.get(f"http://127.0.0.1:{side}/metrics", trust_env=False).text
     workers[0].send_signal(signal.SIGTERM)
     assert workers[0].wait(30) == 0

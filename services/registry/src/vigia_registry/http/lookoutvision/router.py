@@ -59,7 +59,7 @@ async def _answer(request: Request, deps: Deps, credentials: CredentialSource, p
     body = await read_body(request, deps.settings.http.max_body_bytes)
     signed = signed_request(request, body)
     caller = await verify(signed, credentials.credential, datetime.now(UTC), service=SERVICE)
-    owner = Owner(caller.account_id, region_of(request, deps.settings.bootstrap.region))
+    owner = Owner(caller.account_id, validation.region(region_of(request, deps.settings.bootstrap.region)))
     operation, handler, path = find(request.method, signed.path)
     # What metrics count by.
     request.scope["route"] = operation

@@ -21,13 +21,19 @@ _KMS_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}")
 _MOST_TAGS: Final = 200
 #: Versions are numbers of at most ten digits; the database holds those up to here.
 _LAST_VERSION: Final = 2**31 - 1
+#: How much of a wrong value an error repeats, characters.
+_SHOWN: Final = 256
+_REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 
 def invalid(value: object, name: str, constraint: str) -> InvalidInput:
-    """A violated constraint of one member."""
+    """A violated constraint of one member; of a long value only the beginning is repeated."""
+    shown = str(value)
+    if len(shown) > _SHOWN:
+        shown = shown[:_SHOWN] + "..."
     return InvalidInput(
         "validation",
-        f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: {constraint}",
+        f"1 validation error detected: Value '{shown}' at '{name}' failed to satisfy constraint: {constraint}",
         {"member": name},
     )
 
@@ -41,12 +47,19 @@ def text(value: object, name: str, least: int, most: int, pattern: re.Pattern[st
     if len(value) < least:
         raise invalid(value, name, f"Member must have length greater than or equal to {least}")
     if len(value) > most:
-        raise invalid(value[:64] + "...", name, f"Member must have length less than or equal to {most}")
+        raise invalid(value, name, f"Member must have length less than or equal to {most}")
     if pattern is not None and pattern.fullmatch(value) is None:
         raise invalid(value, name, f"Member must satisfy regular expression pattern: {pattern.pattern}")
-    if "\0" in value:
-        raise invalid(value.replace("\0", "?"), name, "Member must not contain NUL")
+    if not _storable(value):
+        raise invalid("?", name, "Member must not contain NUL or halves of surrogate pairs")
     return value
+
+
+def _storable(value: str) -> bool:
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def optional_text(
@@ -63,6 +76,11 @@ def structure(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise invalid(value, name, "Member must be a structure")
     return value
+
+
+def region(value: str) -> str:
+    """The region that a request was signed for."""
+    return text(value, "region", 1, 32, _REGION)
 
 
 def project_name(value: object) -> str:
