@@ -42,7 +42,7 @@ def test_random_bytes_are_refused(data: bytes) -> None:
         decode(data)
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300, deadline=5000)
 @given(st.sampled_from([JPEG, PNG]), st.data())
 def test_damaged_images_decode_or_are_refused(whole: bytes, data: st.DataObject) -> None:
     damaged = bytearray(whole)

@@ -83,7 +83,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
 
     def tell(stage: str, share: float) -> None:
         begin, end = _STAGES[stage]
-        progress(stage, begin + (end - begin) * share)
+        progress(stage, begin * (1 - share) + end * share)
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(task.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def main() -> None:
             print(error, file=sys.stderr)
             sys.exit(2)
         work(settings)
+    # Threads that wait for each other sleep instead of spinning; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Only here: it brings torch, which would cost the worker 300 MB.
     from vigia_training.entrypoints.local import train_files
 

@@ -28,14 +28,13 @@ class Calibration:
 
 
 def two_class(normal: Scores, anomalous: Scores) -> Calibration:
-    """Least expected error, both classes weighing the same, when each score is blurred by half the classes' spread.
+    """Least expected error, both classes weighing the same, when each score is blurred by half its class's spread.
 
     With classes apart this lies between them, nearer to the tighter one; a few stray images do not drag it along.
     """
-    spread = 0.5 * (_spread(normal) + _spread(anomalous))
     grid = np.linspace(min(normal.min(), anomalous.min()), max(normal.max(), anomalous.max()), 1001)
-    width = max(0.5 * spread, 1e-6)
-    errors = norm.sf((grid[:, None] - normal) / width).mean(1) + norm.cdf((grid[:, None] - anomalous) / width).mean(1)
+    wide, other = (max(0.5 * _spread(scores), 1e-6) for scores in (normal, anomalous))
+    errors = norm.sf((grid[:, None] - normal) / wide).mean(1) + norm.cdf((grid[:, None] - anomalous) / other).mean(1)
     offset = float(grid[np.flatnonzero(errors <= errors.min() + 1e-9)].mean())
     distances = np.abs(np.concatenate([normal, anomalous]) - offset)
     return Calibration(offset, max(float(np.median(distances)) / _TYPICAL_Z, 1e-6))

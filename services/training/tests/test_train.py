@@ -1,0 +1,154 @@
+"""Whole trainings on small generated images."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vigia_training.app.train import Options, Result, Task, train
+from vigia_training.domain.errors import BadData
+from vigia_training.learning.budget import Budget
+from vigia_vision import Artifact, Session
+
+ARN = "arn:aws:lookoutvision:us-east-1:123456789012:model/plates/1"
+SMALL = Options(threads=2, budget=Budget(images=96, iterations=40, folds=2, fold_iterations=30))
+
+
+def run(plates, options: Options = SMALL, test_manifest: bytes | None = None, seed: int = 0) -> Result:  # type: ignore[no-untyped-def]
+    told: list[tuple[str, float]] = []
+    task = Task(ARN, "plates", "1", plates.manifest, test_manifest, seed)
+    result = train(task, plates.read, options, lambda stage, share: told.append((stage, share)))
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert (told[0][0], told[-1]) == ("reading", ("evaluating", 1.0))
+    return result
+
+
+@pytest.fixture(scope="module")
+def result(plates) -> Result:  # type: ignore[no-untyped-def]
+    return run(plates)
+
+
+def test_a_segmentation_model_is_learnt(result: Result, plates) -> None:  # type: ignore[no-untyped-def]
+    manifest = result.artifact.manifest
+    assert manifest.kind == "anomaly-segmentation"
+    assert [(label.name, label.color) for label in manifest.labels] == [("spot", "#D02020")]
+    assert (manifest.input.image_width, manifest.input.image_height) == (96, 96)
+    assert (result.metrics.training_images, result.metrics.test_images) == (28, 20)
+    assert result.metrics.f1 == 1.0
+    (spot,) = result.metrics.classes
+    assert spot.name == "spot"
+    assert spot.f1 > 0.6
+    assert spot.iou > 0.4
+    answer = Session(result.artifact).inspect(plates.objects["images/plate-40.jpg"])
+    assert answer.is_anomalous
+    assert [label.name for label in answer.labels] == ["spot"]
+    assert answer.labels[0].area == pytest.approx(400 / 96**2, rel=0.6)
+
+
+def test_the_artifact_is_whole_and_its_golden_samples_hold(result: Result) -> None:
+    artifact = Artifact.load(result.artifact.all_files())
+    session = Session(artifact)
+    samples = list(artifact.golden_samples())
+    assert [golden.is_anomalous for golden in artifact.manifest.golden] == [True, True, False, False]
+    for sample in samples:
+        assert sample.difference(session.infer(sample.tensor[None])) < 1e-4
+    batch = np.stack([sample.tensor for sample in samples])
+    assert session.infer(batch)["score"].shape == (4, 1)
+
+
+def test_the_same_job_gives_the_same_artifact(result: Result, plates) -> None:  # type: ignore[no-untyped-def]
+    assert run(plates).artifact.digest == result.artifact.digest
+
+
+def test_the_evaluation_files_have_the_shapes_of_the_guide(result: Result) -> None:
+    lines = [json.loads(line) for line in result.evaluation_manifest.splitlines()]
+    assert len(lines) == 20
+    for line in lines:
+        assert set(line) == {
+            "source-ref",
+            "source-ref-metadata",
+            "anomaly-label",
+            "anomaly-label-metadata",
+            "anomaly-label-detected",
+            "anomaly-label-detected-metadata",
+        }
+        assert set(line["anomaly-label-metadata"]) == {
+            "class-name",
+            "type",
+            "human-annotated",
+            "creation-date",
+            "job-name",
+        }
+        detected = line["anomaly-label-detected-metadata"]
+        assert detected["model-arn"] == ARN
+        assert (detected["project-name"], detected["model-version"]) == ("plates", "1")
+        assert detected["human-annotated"] == "no"
+        assert 0.5 <= detected["confidence"] <= 1
+        assert line["anomaly-label-detected"] == (detected["class-name"] == "anomaly")
+    document = json.loads(result.evaluation_result)
+    assert document["Version"] == 1
+    assert document["EvaluationDetails"]["ModelArn"] == ARN
+    assert document["EvaluationDetails"]["NumberOfTrainingImages"] == 28
+    assert document["EvaluationDetails"]["NumberOfTestingImages"] == 20
+    measures = document["AggregatedEvaluationResults"]["Metrics"]
+    assert set(measures) == {
+        "ROCAUC",
+        "AveragePrecision",
+        "Precision",
+        "Recall",
+        "F1Score",
+        "PixelAnomalyClassMetrics",
+    }
+    (label,) = measures["PixelAnomalyClassMetrics"]
+    assert set(label) == {"Precision", "Recall", "F1Score", "AIIOU", "ClassName"}
+
+
+def test_without_masks_a_classification_model_is_learnt(make: Callable) -> None:  # type: ignore[type-arg]
+    result = run(make(22, 22, masks=False))
+    assert result.artifact.manifest.kind == "anomaly-classification"
+    assert result.metrics.f1 >= 0.9
+    assert result.metrics.classes == []
+    assert "PixelAnomalyClassMetrics" not in result.evaluation_result.decode()
+
+
+def test_normal_images_alone_are_enough_to_learn_from(make: Callable) -> None:  # type: ignore[type-arg]
+    test = make(10, 10, masks=False, seed=1)
+    learn = make(20, 0)
+    both = learn.changed({f"test/{key}": data for key, data in test.objects.items()})
+    result = run(both, test_manifest=test.manifest.replace(b"/images/", b"/test/images/"))
+    assert result.artifact.manifest.kind == "anomaly-classification"
+    assert result.metrics.roc_auc > 0.9
+    assert result.metrics.training_images == 20
+
+
+def bad_image(side: int = 96) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), (1, 2, 3)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "problem"),
+    [
+        ("images/plate-3.jpg", b"", "plate-3.jpg: no bytes"),
+        ("images/plate-3.jpg", b"\xff\xd8\xff\xe0" + bytes(50), "plate-3.jpg"),
+        ("images/plate-47.jpg", bad_image(80), "plate-47.jpg: 80x80"),
+        ("masks/plate-30.png", bad_image(), "plate-30.png: colour #010203"),
+        ("masks/plate-47.png", bad_image(80), "plate-47.png: 80x80"),
+        ("masks/plate-47.png", b"GIF89a", "plate-47.png"),
+    ],
+)
+def test_bad_files_fail_the_job_by_name(plates, key: str, data: bytes, problem: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(BadData, match=problem):
+        run(plates.changed({key: data}))
+
+
+def test_no_labelled_images_are_bad_data(make: Callable) -> None:  # type: ignore[type-arg]
+    with pytest.raises(BadData, match="normal"):
+        run(make(0, 20))
