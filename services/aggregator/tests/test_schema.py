@@ -116,3 +116,18 @@ async def test_history_queries_use_an_index(engine: AsyncEngine) -> None:
             lines = "\n".join(plan.scalars())
             assert "Index Scan" in lines, lines
             assert "Sort" not in lines, lines
+
+
+async def test_a_frame_sent_again_with_another_time_is_stored_once(engine: AsyncEngine) -> None:
+    """A publisher that repeats a frame without ce_time gives it a new time: the id decides, not the time."""
+    run = new_run()
+    now = datetime.now(UTC)
+    first = [make_inspection(n, run, captured_at=now) for n in range(10)]
+    again = [make_inspection(n, run, captured_at=now + timedelta(hours=20)) for n in range(10)]
+    store = InspectionStore(engine, Partitions(engine))
+    assert len(await store.write([*first[:5], *again[:5], *first[:5]])) == 5
+    assert len(await store.write([*first, *again])) == 5
+    assert await InspectionStore(engine, Partitions(engine)).write([*again, *first]) == set()
+    assert await scalar(engine, "select count(*) from inspection.inspections") == 10
+    assert await scalar(engine, "select count(distinct inspection_id) from inspection.inspections") == 10
+    await rollups_equal_rows(engine)
