@@ -18,6 +18,7 @@ from vigia_runtime.http import create_app, serve
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.postgres import create_engine
+from vigia_runtime.settings import HttpSettings
 from vigia_runtime.signin import Authenticator, RegistryCredentials
 
 
@@ -48,9 +49,17 @@ async def serve_history(lifecycle: Lifecycle, settings: ServeSettings) -> None:
             followers=asyncio.Semaphore(settings.query.followers),
         )
         lifecycle.health.probe("postgres", lambda: _select(engine))
+        lifecycle.health.probe("door", lambda: _open(settings.http), every_seconds=1)
         await serve(make_app(context), settings.http, lifecycle)
 
 
 async def _select(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.execute(text(f"select 1 from {SCHEMA}.inspections limit 1"))  # noqa: S608 - a constant
+
+
+async def _open(http: HttpSettings) -> None:
+    """Postgres may answer before the door does: nobody is sent here until both do."""
+    _, writer = await asyncio.open_connection(http.host, http.port)
+    writer.close()
+    await writer.wait_closed()
