@@ -6,6 +6,7 @@ a formatted folder is simply copied, because nothing in it depends on ports.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from vigia_stack.errors import StackError, tail
 from vigia_stack.ports import Ports
 from vigia_stack.supplies.once import call, made_once
+from vigia_stack.supplies.truststore import java_options
 
 VERSION = "4.3.0"
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -118,7 +120,13 @@ def _java(java: str, jars: Path, flags: list[str], main: str, *arguments: str) -
 def _fetch(folder: Path) -> None:
     (folder / "pom.xml").write_text(_POM)
     (folder / "log4j2.xml").write_text(_LOG4J)
-    call(["mvn", "-q", "-B", "-f", str(folder / "pom.xml"), "package"], "fetching Kafka from Maven Central")
+    with tempfile.TemporaryDirectory() as scratch:
+        options = " ".join([os.environ.get("MAVEN_OPTS", ""), *java_options(Path(scratch))])
+        call(
+            ["mvn", "-q", "-B", "-f", str(folder / "pom.xml"), "package"],
+            "fetching Kafka from Maven Central",
+            env={**os.environ, "MAVEN_OPTS": options.strip()},
+        )
 
 
 def _format(java: str, jars: Path, folder: Path) -> None:
