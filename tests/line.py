@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
@@ -49,7 +50,7 @@ def until(what: str, found: Callable[[], T | None], within: float = 60.0, every:
     last: object = None
     while time.monotonic() < deadline:
         last = found()
-        if last is not None and last is not False:
+        if last:
             return last  # type: ignore[return-value]
         time.sleep(every)
     raise AssertionError(f"not within {within:.0f} s: {what} (last seen: {last!r})")
@@ -204,9 +205,21 @@ class Line:
                     return event.data
         raise AssertionError("unreachable")
 
-    def add_camera(self, camera: str, project: str, **policy: object) -> None:
-        """Makes a camera whose frames are published by the test."""
+    async def add_camera(self, camera: str, project: str, image: bytes | None = None, **policy: object) -> None:
+        """Makes a camera whose frames are published by the test, and waits until its frames are judged.
+
+        An announcement travels beside the frames: a frame that overtakes it is rightly INVALID, so trial frames of
+        ``image`` are sent, from a source of their own, until one is judged.
+        """
         self.api.put_camera(camera, {"kind": "push"}, project=project, policy={"budget_seconds": 900, **policy})
+        for _ in range(100):
+            source = f"/trial/{uuid.uuid4().hex}"
+            trial = Frame("trial", image or tiny.image(60), "PASS")
+            await self.publish(camera, [trial], source=source, per_second=10, at={})
+            rows = until("the trial has an outcome", partial(self.rows, source))
+            if rows[0]["verdict"] != "INVALID":
+                return
+        raise AssertionError(f"frames of {camera} are not judged")
 
     async def publish(
         self, camera: str, frames: Iterable[Frame], *, source: str, per_second: float, at: dict[int, Callable[[], None]]

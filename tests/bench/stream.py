@@ -22,7 +22,7 @@ _WARM_UP = 60  # frames that do not count
 async def measure(report: Report, line: Line, project: str, images: Sequence[bytes]) -> None:
     """20 frames a second of 640x480; beside it how long the bare broker needs for the same records."""
     camera, source = "bench", f"/bench/{uuid.uuid4().hex[:8]}"
-    line.add_camera(camera, project, pass_evidence_share=0.1)
+    await line.add_camera(camera, project, images[0], pass_evidence_share=0.1)
     total = int(RATE * SECONDS) + _WARM_UP
     sent: dict[str, float] = {}
     echoed: dict[str, float] = {}

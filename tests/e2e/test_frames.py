@@ -21,10 +21,16 @@ def invalid_total(line: Line, camera: str) -> float:
     return float(result[0]["value"][1]) if result else 0.0
 
 
+def invalid_rows(line: Line, camera: str) -> int:
+    """INVALID inspections of a camera, as rows."""
+    statement = "select count(*)::int from inspection.inspections where camera_id = %s and verdict = 'INVALID'"
+    return int(line.select(statement, [camera])[0][0])
+
+
 async def test_what_is_no_good_frame_is_invalid_with_its_cause(line: Line) -> None:
     source = f"/bad/{uuid.uuid4().hex[:6]}"
     camera = f"bad-{uuid.uuid4().hex[:6]}"
-    line.add_camera(camera, PROJECT)
+    await line.add_camera(camera, PROJECT)
     good = tiny.image(60)
     bad = {
         "truncated": (good[: len(good) // 2], "undecodable"),
@@ -34,6 +40,7 @@ async def test_what_is_no_good_frame_is_invalid_with_its_cause(line: Line) -> No
         "size": (tiny.png(tiny.WIDTH, tiny.HEIGHT + 1), "wrong_size"),
     }
     sent = [Frame(name, value, "INVALID") for name, (value, _) in bad.items()]
+    before = invalid_rows(line, camera)
     await line.publish(camera, [*sent, Frame("good", good, "PASS")], source=source, per_second=50, at={})
     await line.publish("nobody", [Frame("stranger", good, "INVALID")], source=source, per_second=50, at={})
 
@@ -44,13 +51,14 @@ async def test_what_is_no_good_frame_is_invalid_with_its_cause(line: Line) -> No
         "good": ("PASS", None),
         "stranger": ("INVALID", "unknown_camera"),
     }
-    until("they are counted", lambda: invalid_total(line, camera) == len(bad))
+    assert invalid_rows(line, camera) == before + len(bad)
+    until("Prometheus counts them", lambda: invalid_total(line, camera) == before + len(bad))
 
 
 async def test_a_frame_published_twice_is_one_part(line: Line) -> None:
     source = f"/twice/{uuid.uuid4().hex[:6]}"
     camera = f"twice-{uuid.uuid4().hex[:6]}"
-    line.add_camera(camera, PROJECT)
+    await line.add_camera(camera, PROJECT)
     frame = Frame("same", tiny.image(200), "REJECT")
     last = Frame("last", tiny.image(60), "PASS")
     await line.publish(camera, [frame, frame, frame, last], source=source, per_second=50, at={})
@@ -61,7 +69,7 @@ async def test_a_frame_published_twice_is_one_part(line: Line) -> None:
 async def test_a_reject_can_be_looked_at(line: Line) -> None:
     source = f"/look/{uuid.uuid4().hex[:6]}"
     camera = f"look-{uuid.uuid4().hex[:6]}"
-    line.add_camera(camera, PROJECT)
+    await line.add_camera(camera, PROJECT)
     image = tiny.image(200)
     await line.publish(camera, [Frame("reject", image, "REJECT")], source=source, per_second=50, at={})
     page = until("the history has it", lambda: list(line.api.inspections(camera=camera, verdict="REJECT")) or None)
