@@ -362,6 +362,14 @@ async def test_http_process(environment: dict[str, str], engine: AsyncEngine, sp
     )
     await http.ready()
     async with httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{port}") as client:
+
+        async def opened() -> bool:
+            try:
+                return (await client.get("/openapi.json")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await until(opened, 30, "the door is open")
         assert (await client.get("/api/v1/inspections")).status_code in (401, 403)
         assert (await client.get("/api/v1/inspections", auth=("key", "secret"))).status_code == 503  # registry is away
     http.send(signal.SIGTERM)

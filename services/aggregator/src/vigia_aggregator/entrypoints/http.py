@@ -35,6 +35,9 @@ async def serve_history(lifecycle: Lifecycle, settings: ServeSettings) -> None:
     """Serve until ``lifecycle.stopping``."""
     async with AsyncExitStack() as stack:
         engine = create_engine(settings.postgres)
+        # Before anything is awaited: a process without probes would count as ready.
+        lifecycle.health.probe("postgres", lambda: _select(engine))
+        lifecycle.health.probe("door", lambda: _open(settings.http), every_seconds=1)
         stack.push_async_callback(engine.dispose)
         listener = Listener(settings.postgres)
         lifecycle.spawn("listener", listener.run(lifecycle.stopping))
@@ -48,8 +51,6 @@ async def serve_history(lifecycle: Lifecycle, settings: ServeSettings) -> None:
             query=settings.query,
             followers=asyncio.Semaphore(settings.query.followers),
         )
-        lifecycle.health.probe("postgres", lambda: _select(engine))
-        lifecycle.health.probe("door", lambda: _open(settings.http), every_seconds=1)
         await serve(make_app(context), settings.http, lifecycle)
 
 

@@ -47,6 +47,10 @@ async def work(lifecycle: Lifecycle, settings: WorkerSettings) -> None:
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
     engine = create_engine(settings.postgres)
+    stream: Stream | None = None
+    # Before anything is awaited: a process without probes would count as ready.
+    lifecycle.health.probe("postgres", lambda: _select(engine))
+    lifecycle.health.probe("group", lambda: _joined(stream), every_seconds=1)
     collector = RollupCollector()
     REGISTRY.register(collector)
     async with contextlib.AsyncExitStack() as stack:
@@ -63,8 +67,6 @@ async def work(lifecycle: Lifecycle, settings: WorkerSettings) -> None:
 
         readers = make_readers(engine, producer, settings)
         stream = Stream(settings.kafka, readers.all, on_failure)
-        lifecycle.health.probe("postgres", lambda: _select(engine))
-        lifecycle.health.probe("group", lambda: _joined(stream), every_seconds=1)
         lifecycle.spawn("exposition", Exposition(engine, collector).run(lifecycle.stopping))
         lifecycle.spawn("upkeep", _keep_up(engine, readers.partitions, settings.retention, lifecycle.stopping))
         await stream.start()
@@ -154,6 +156,6 @@ async def _select(engine: AsyncEngine) -> None:
         await connection.execute(text("select 1 from inspection.rollups limit 1"))
 
 
-async def _joined(stream: Stream) -> None:
-    if not stream.joined:
+async def _joined(stream: Stream | None) -> None:
+    if stream is None or not stream.joined:
         raise Transient("the consumer group has not given partitions yet")
