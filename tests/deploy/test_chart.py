@@ -12,12 +12,30 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from vigia_aggregator import settings as aggregator
 from vigia_contracts.topics import TOPICS
+from vigia_detection.settings import Settings as Detection
+from vigia_ingestion.settings import Settings as Ingestion
+from vigia_registry.settings import Settings as Registry
+from vigia_runtime.settings import ServiceSettings, load
+from vigia_training.settings import Settings as Training
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "vigia"
 KUBERNETES = "1.34"
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+#: The settings that each command of a service loads.
+SETTINGS: dict[str, dict[str, type[ServiceSettings]]] = {
+    "registry": dict.fromkeys(("prepare", "migrate", "http", "worker", "hosting"), Registry),
+    "detection": dict.fromkeys(("worker", "http"), Detection),
+    "ingestion": {"worker": Ingestion},
+    "training": {"worker": Training},
+    "aggregator": {
+        "migrate": aggregator.MigrateSettings,
+        "worker": aggregator.WorkerSettings,
+        "http": aggregator.ServeSettings,
+    },
+}
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 
 
@@ -63,7 +81,7 @@ def test_pods_are_locked_down_and_bounded(rendered: list[dict[str, Any]]) -> Non
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert pod["automountServiceAccountToken"] is False, name
-        for container in pod["containers"]:
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -128,3 +146,19 @@ def test_wrong_values_are_refused_by_name(arguments: tuple[str, ...], message: s
     result = render(*files, *arguments)
     assert result.returncode != 0
     assert message in result.stderr
+
+
+def test_every_setting_is_known_to_its_service(rendered: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = set()
+    for _, pod in pods(rendered):
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            service = container["image"].rpartition("/")[2].partition(":")[0]
+            if service not in SETTINGS:
+                continue
+            with monkeypatch.context() as patch:
+                for variable in container["env"]:
+                    secret = "postgresql://u:p@h/vigia" if "POSTGRES" in variable["name"] else "A" * 44
+                    patch.setenv(variable["name"], variable.get("value", secret))
+                load(SETTINGS[service][container["args"][0]])
+            checked.add((service, container["args"][0]))
+    assert {service for service, _ in checked} == set(SETTINGS)

@@ -86,7 +86,9 @@ async def test_ready_follows_the_probes_and_names_the_code(side: tuple[Health, i
         if fault is not None:
             raise fault
 
-    assert ask(port, "/ready")[0] == 200
+    status, body = ask(port, "/ready")
+    assert status == 503, "a process that has not said what it needs is starting"
+    assert "starting" in str(body)
     health.probe("triton", probe, every_seconds=0.05)
     status, _ = await asyncio.to_thread(ask, port, "/ready")
     assert status == 503

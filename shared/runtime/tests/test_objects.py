@@ -99,3 +99,18 @@ async def test_wrong_keys_and_no_store(store_settings: ObjectSettings, bucket: s
     nowhere = ObjectStore(store_settings.model_copy(update={"endpoint": "http://127.0.0.1:9"}))
     with pytest.raises(Transient):
         await nowhere.get(bucket, "x")
+
+
+async def test_a_bucket_is_made_once(store_settings: ObjectSettings) -> None:
+    store = ObjectStore(store_settings)
+    name = f"b-{uuid.uuid4().hex[:12]}"
+    assert await store.create_bucket(name)
+    assert not await store.create_bucket(name)
+    await store.put(name, "x", b"1")
+    assert await store.get(name, "x") == b"1"
+
+
+async def test_a_stranger_makes_no_bucket(store_settings: ObjectSettings) -> None:
+    wrong = store_settings.model_copy(update={"secret_access_key": SecretStr("wrong")})
+    with pytest.raises(AccessDenied):
+        await ObjectStore(wrong).create_bucket(f"b-{uuid.uuid4().hex[:12]}")

@@ -117,10 +117,13 @@ class Health:
         return all(row["state"] == "ok" for row in rows.values()), rows
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every dependency answered recently and every loop goes round; false while stopping."""
+        """Whether every dependency answered recently and every loop goes round.
+
+        False while stopping, and while starting: a process that has not yet said what it depends on is not ready.
+        """
         alive, rows = self.live()
         now = time.monotonic()
-        good = alive and not self.stopping
+        good = alive and not self.stopping and bool(self._probes)
         for probed in list(self._probes.values()):
             age = None if probed.checked is None else now - probed.checked
             state, code = probed.state, probed.code
@@ -128,8 +131,9 @@ class Health:
                 state, code = "stale", "not_asked"
             good = good and state == "ok"
             rows[probed.name] = {"state": state, "age": None if age is None else round(age, 3), "code": code}
-        if self.stopping:
-            rows["process"] = {"state": "stopping", "age": 0.0, "code": "stopping"}
+        if self.stopping or not self._probes:
+            state = "stopping" if self.stopping else "starting"
+            rows["process"] = {"state": state, "age": 0.0, "code": state}
         return good, rows
 
 

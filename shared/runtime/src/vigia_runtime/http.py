@@ -224,6 +224,12 @@ async def serve(app: ASGIApp, settings: HttpSettings, lifecycle: Lifecycle) -> N
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
+
+    async def answers() -> None:
+        if not server.started:
+            raise Unavailable("starting", "the door is not open yet")
+
+    lifecycle.health.probe("http", answers, every_seconds=1)
     stopping = asyncio.create_task(lifecycle.stopping.wait())
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import obstore
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
@@ -137,6 +141,28 @@ class ObjectStore:
             return False
         return True
 
+    async def create_bucket(self, bucket: str) -> bool:
+        """Makes the bucket; False when it is there already. obstore knows no buckets, so this is one signed request."""
+        if await self.bucket_exists(bucket):
+            return False
+        settings = self._settings
+        base = settings.endpoint or f"https://s3.{settings.region}.amazonaws.com"
+        request = AWSRequest("PUT", f"{base.rstrip('/')}/{bucket}", data=_location(settings.region))
+        credentials = Credentials(settings.access_key_id, settings.secret_access_key.get_secret_value())
+        S3SigV4Auth(credentials, "s3", settings.region).add_auth(request)
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+                answer = await client.put(request.url, content=request.data, headers=dict(request.headers.items()))
+        except httpx.HTTPError as error:
+            raise Transient(f"object store: bucket {bucket}: {type(error).__name__}") from error
+        if answer.status_code == httpx.codes.CONFLICT:  # another process was first
+            return False
+        if answer.is_server_error:
+            raise Transient(f"object store: bucket {bucket}: status {answer.status_code}")
+        if answer.is_error:
+            raise AccessDenied("bucket_not_created", f"bucket {bucket} cannot be created: status {answer.status_code}")
+        return True
+
     async def probe(self, bucket: str) -> None:
         """Readiness: the store answers and has the bucket."""
         if not await self.bucket_exists(bucket):
@@ -173,6 +199,14 @@ class ObjectStore:
             raise AccessDenied("object_access_denied", f"access to s3://{bucket}/{key} is denied") from error
         except (BaseError, OSError) as error:
             raise _other(bucket, key, error) from error
+
+
+def _location(region: str) -> bytes:
+    """S3 wants its region named, but for the one that was there first, which must not be named."""
+    if region == "us-east-1":
+        return b""
+    place = f"<LocationConstraint>{region}</LocationConstraint>"
+    return f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode()
 
 
 def _missing(bucket: str, key: str, error: Exception) -> AppError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Final
 
@@ -23,7 +22,6 @@ from vigia_runtime.errors import AppError, Transient, Unavailable
 from vigia_runtime.http import create_app, request_id, serve
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.logging import get_logger
-from vigia_runtime.settings import HttpSettings
 from vigia_runtime.signin import Authenticator, Credential, RegistryCredentials, allows, region_of
 from vigia_runtime.sigv4 import SignatureError
 from vigia_vision.decode import DEFAULT_LIMITS
@@ -174,13 +172,6 @@ def create(door: Door, version: str) -> FastAPI:
     return app
 
 
-async def _open(settings: HttpSettings) -> None:
-    """Readiness: the door takes connections."""
-    _, writer = await asyncio.open_connection(settings.host, settings.port)
-    writer.close()
-    await writer.wait_closed()
-
-
 async def serve_requests(settings: Settings, lifecycle: Lifecycle) -> None:
     """Answer requests until the process is told to stop. ``settings.registry`` must be given."""
     assert settings.registry is not None
@@ -194,7 +185,6 @@ async def serve_requests(settings: Settings, lifecycle: Lifecycle) -> None:
                 catalogue,
                 settings.deciding.concurrency,
             )
-            lifecycle.health.probe("door", lambda: _open(settings.http), every_seconds=1)
             await serve(create(door, "2020-11-20"), settings.http, lifecycle)
     finally:
         await credentials.close()

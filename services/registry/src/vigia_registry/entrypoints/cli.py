@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import typer
 
@@ -59,6 +60,14 @@ def migrate() -> None:
     from vigia_registry.migrate import migrate as bring_up
 
     bring_up(_settings())
+
+
+@app.command()
+def prepare(replication: Annotated[int, typer.Option(min=1, help="copies of each topic's partitions")] = 1) -> None:
+    """Make the topics and the buckets that are missing; safe to repeat."""
+    from vigia_registry.prepare import prepare as make
+
+    make(_settings(), replication)
 
 
 def main() -> None:
