@@ -63,7 +63,7 @@ def line_overview() -> Dashboard:
             figure(
                 "Not judged",
                 "short",
-                f'sum(increase(vigia_inspections_total{{{_LINE},verdict="INVALID"}}[$__range]))',
+                f'sum(increase(vigia_inspections_total{{{_LINE},verdict="INVALID"}}[$__range])) or vector(0)',
                 what="INVALID: nobody looked at these parts.",
                 bad_from=1,
             )
@@ -72,7 +72,7 @@ def line_overview() -> Dashboard:
             figure(
                 "To review",
                 "short",
-                f'sum(increase(vigia_inspections_total{{{_LINE},verdict="REVIEW"}}[$__range]))',
+                f'sum(increase(vigia_inspections_total{{{_LINE},verdict="REVIEW"}}[$__range])) or vector(0)',
                 what="Parts near the threshold, for a person to decide.",
             )
         )

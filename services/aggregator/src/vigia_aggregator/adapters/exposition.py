@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from vigia_aggregator.adapters.tables import SCHEMA
 from vigia_aggregator.domain.buckets import LATENCY_BOUNDS, defect_rate
+from vigia_contracts.inspections import Verdict
 from vigia_runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -98,6 +99,12 @@ class RollupCollector(Collector):
             labels=["line", "camera"],
         )
         newest: dict[tuple[str, str], datetime] = {}
+        # A counter born with its first event shows no increase: every verdict is there from a camera's first frame.
+        told = {(total.line, total.camera, total.verdict) for total in snapshot.totals}
+        for line, camera in {(line, camera) for line, camera, _ in told}:
+            for verdict in Verdict:
+                if (line, camera, verdict.value) not in told:
+                    counts.add_metric([line, camera, verdict.value], 0)
         for total in snapshot.totals:
             labels = [total.line, total.camera, total.verdict]
             counts.add_metric(labels, total.inspections)
