@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_inspections_show_part_verdict_score_and_latency(door: DoorStub) -> None
     for text in ("oven-1", "P-1", "REJECT", "0.9123", "0.5", "50 ms", "cracked 1.81%"):
         assert text in row
     assert "verdict=REJECT" in door.asked[0].query
+
+
+def test_a_table_is_whole_however_narrow_the_terminal(door: DoorStub) -> None:
+    part = "P-2026-000123456789-left"
+    door.answers["GET /api/v1/inspections"] = (200, {"items": [INSPECTION | {"part_id": part}], "next": None})
+    shown = CliRunner(env={"COLUMNS": "40"}).invoke(app, ["inspections"]).output
+    assert part in shown
+    assert len(shown.splitlines()) == 2, shown
 
 
 def test_following_shows_each_as_it_comes(door: DoorStub) -> None:
@@ -201,3 +210,38 @@ def test_doctor_says_what_to_do_where_nobody_answers(door: DoorStub, monkeypatch
     assert "password" in found["camera oven-1"].advice
     assert "hunter2" not in str(found)
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 1
+
+
+def test_doctor_tells_a_camera_that_is_seen_from_one_that_is_judged(door: DoorStub) -> None:
+    now = datetime.now(UTC)
+    policy = {"frames_per_second": 2.0, "blind_after_seconds": 5.0}
+    camera = {"camera_id": "oven-1", "enabled": True, "source": {"kind": "rtsp"}, "policy": policy}
+    judged = INSPECTION | {"captured_at": now.isoformat(), "cause": None}
+    invalid = judged | {"verdict": "INVALID", "cause": "no_model"}
+    old = judged | {"captured_at": (now - timedelta(minutes=5)).isoformat()}
+
+    def found(camera: dict[str, Any], inspection: dict[str, Any]) -> checks.Finding:
+        door.answers = {
+            "GET /api/v1/cameras": (200, {"items": [camera], "next": None}),
+            "GET /api/v1/faults": (200, {"items": [], "next": None}),
+            "GET /api/v1/inspections": (200, {"items": [inspection], "next": None}),
+        }
+        (finding,) = checks.cameras(find())
+        return finding
+
+    assert found(camera, judged).state is checks.State.OK
+    assert found(camera, invalid).state is checks.State.WARNING
+    assert "no_model" in found(camera, invalid).detail
+    assert "start-model" in found(camera, invalid).advice
+    assert "ingestion" in found(camera, old).advice
+    assert found(camera | {"source": {"kind": "push"}}, old).state is checks.State.OK
+
+
+def test_doctor_names_the_process_that_prometheus_cannot_read(door: DoorStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIA_PROMETHEUS", door.url)
+    named = {"metric": {"instance": "127.0.0.1:1", "process": "training"}, "value": [0, "0"]}
+    unnamed = {"metric": {"instance": "triton:8002"}, "value": [0, "0"]}
+    well = {"metric": {"instance": "ingestion:9100"}, "value": [0, "1"]}
+    door.answers["GET /api/v1/query"] = (200, {"data": {"result": [named, unnamed, well]}})
+    (finding,) = checks.prometheus(find())
+    assert finding.detail == "down: training (127.0.0.1:1), triton:8002"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -136,11 +137,17 @@ def prometheus(environment: Environment) -> Iterator[Finding]:
     url = environment.need("VIGIA_PROMETHEUS")
     answer = httpx.get(f"{url}/api/v1/query", params={"query": "up"}, timeout=_SECONDS).raise_for_status()
     targets = answer.json()["data"]["result"]
-    down = sorted(row["metric"].get("instance", "?") for row in targets if row["value"][1] != "1")
+    down = sorted(_target(row["metric"]) for row in targets if row["value"][1] != "1")
     if down:
         yield Finding("prometheus", State.FAILED, f"down: {', '.join(down)}", "look into the logs of these processes")
     else:
         yield Finding("prometheus", State.OK, f"{url}, {len(targets)} targets up")
+
+
+def _target(labels: Mapping[str, str]) -> str:
+    """A scraped process by its name where it has one, as in ``detection-worker (127.0.0.1:9100)``."""
+    instance = labels.get("instance", "?")
+    return f"{labels['process']} ({instance})" if "process" in labels else instance
 
 
 def models(environment: Environment) -> Iterator[Finding]:
@@ -177,9 +184,38 @@ def _camera(vigia: Vigia, camera: dict[str, Any]) -> Finding:
     items = vigia.inspection_page(camera=name, limit=1)["items"]
     if not items:
         return Finding(f"camera {name}", State.WARNING, "never seen", "is it switched on, does ingestion run?")
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(items[0]["captured_at"])).total_seconds()
-    return Finding(f"camera {name}", State.OK, f"last seen {seconds:.0f} s ago, {items[0]['verdict']}")
+    last = items[0]
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(last["captured_at"])).total_seconds()
+    seen = f"last seen {seconds:.0f} s ago, {last['verdict']}"
+    if seconds > _patience(camera):
+        # Not blind, and yet nothing comes: what reads it or what judges it does not run.
+        return Finding(f"camera {name}", State.WARNING, seen, "do ingestion, detection and the aggregator run?")
+    if last["cause"]:
+        return Finding(f"camera {name}", State.WARNING, f"{seen} {last['cause']}", _invalid_advice(last["cause"]))
+    return Finding(f"camera {name}", State.OK, seen)
 
+
+def _patience(camera: dict[str, Any]) -> float:
+    """Seconds without an inspection that are normal; no limit for sources that send when there is something to send."""
+    if camera["source"]["kind"] in ("push", "folder"):
+        return math.inf
+    policy = camera["policy"]
+    every = 2 / policy["frames_per_second"] if policy["frames_per_second"] else 0.0
+    return float(max(policy["blind_after_seconds"], every)) + 30.0
+
+
+def _invalid_advice(cause: str) -> str:
+    return _INVALID_ADVICE.get(cause, "see docs/operator.md, Not judged")
+
+
+_INVALID_ADVICE = {
+    "no_model": "give the camera a project whose model is hosted: aws lookoutvision start-model",
+    "wrong_size": "the camera's pictures are not of the size that the model was trained on",
+    "late": "decisions come after the camera's budget: is detection behind, is the camera's clock right?",
+    "bad_time": "the publisher's clock is wrong",
+    "model_error": "look into the logs of detection and Triton",
+    "overloaded": "the model server's queue is full: more inference units, or fewer frames",
+}
 
 _BLIND_ADVICE = {
     "auth": "the camera refuses the password: vigia cameras add again with the right one",

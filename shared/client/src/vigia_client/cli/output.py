@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 console = Console()
+#: No table is wider, in characters.
+_WIDEST = 10_000
 
 #: For every command that lists.
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line, instead of a table.")]
@@ -30,10 +32,14 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]], empty: 
     """A table; ``empty`` when there is nothing to show."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in titles:
-        table.add_column(title)
+        table.add_column(title, no_wrap=True)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
-    console.print(table if table.row_count else empty)
+    if not table.row_count:
+        console.print(empty)
+        return
+    # As wide as it is: a cut part or address would be useless, and a terminal breaks long lines by itself.
+    Console(width=_WIDEST).print(table)
 
 
 def moment(text: str | None) -> datetime | None:
