@@ -14,10 +14,10 @@ import contextlib
 import random
 import struct
 from dataclasses import dataclass
-from types import TracebackType
 
 from vigia_stack.camera import h264, rtp
 from vigia_stack.camera.schedule import Line
+from vigia_stack.camera.server import Camera
 
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"
 
@@ -29,8 +29,8 @@ class _Request:
     headers: dict[str, str]
 
 
-class RtspCamera:
-    """Serves ``line`` at :attr:`url`. Use as an async context manager; with ``credentials`` it asks for Basic sign-in.
+class RtspCamera(Camera):
+    """Serves ``line`` as H.264; with ``credentials`` it asks for Basic sign-in.
 
     For tests: ``line.stalled = True`` freezes it, :meth:`hang_up` cuts every connection, leaving the context closes it.
     """
@@ -43,43 +43,17 @@ class RtspCamera:
         credentials: tuple[str, str] | None = None,
         crf: int = 18,
     ) -> None:
-        self.line = line
+        super().__init__(line, host, port)
         self._clip = h264.encode([photograph.data for photograph in line.photographs], crf)
-        self._host = host
-        self._port = port
         self._credentials = credentials
-        self._server: asyncio.Server | None = None
-        self._viewers: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
         """Where it answers, without credentials."""
-        return f"rtsp://{self._host}:{self._port}/line"
+        return f"rtsp://{self.host}:{self.port}/line"
 
-    @property
-    def viewers(self) -> int:
-        """Connections open now."""
-        return len(self._viewers)
-
-    async def __aenter__(self) -> RtspCamera:
-        self._server = await asyncio.start_server(self._serve, self._host, self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._server is not None:
-            self._server.close()
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        """Cuts every viewer's connection, as a camera that loses power does."""
-        for writer in list(self._viewers):
-            writer.transport.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._viewers.add(writer)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers requests; the pictures go out beside them once the viewer has asked to play."""
         playing: asyncio.Task[None] | None = None
         try:
             while (request := await _read(reader)) is not None:
@@ -98,15 +72,11 @@ class RtspCamera:
                     playing = asyncio.create_task(self._play(writer))
                 if request.method == "TEARDOWN":
                     break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the viewer left
         finally:
             if playing is not None:
                 playing.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                     await playing
-            self._viewers.discard(writer)
-            writer.close()
 
     def _answer(self, request: _Request) -> tuple[str, list[str], str]:
         if self._credentials is not None and request.method != "OPTIONS":
@@ -131,7 +101,7 @@ class RtspCamera:
         sets = ",".join(base64.b64encode(nal).decode() for nal in (self._clip.sps, self._clip.pps))
         lines = [
             "v=0",
-            f"o=- 0 0 IN IP4 {self._host}",
+            f"o=- 0 0 IN IP4 {self.host}",
             "s=line",
             "t=0 0",
             "a=control:*",
