@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vigia_runtime.signin import Authenticator, RegistryCredentials
-
 from vigia_contracts.cameras import Camera
 from vigia_contracts.topics import CAMERAS
 from vigia_ingestion.adapters.assignment import Assignment
@@ -19,6 +17,7 @@ from vigia_runtime.health import Health
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.kafka.table import CompactedTable
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.signin import Authenticator, RegistryCredentials
 
 #: Shorter than the runtime's own: behind an unacknowledged frame the next ones are already being dropped.
 SEND_SECONDS = 5.0

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from vigia_runtime.objects import ObjectStore
-from vigia_runtime.postgres import create_engine
-
 from vigia_registry.db import Database
 from vigia_registry.settings import Settings
+from vigia_runtime.objects import ObjectStore
+from vigia_runtime.postgres import create_engine
 
 
 @dataclass(frozen=True, slots=True)
