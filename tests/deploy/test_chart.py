@@ -137,6 +137,7 @@ def test_no_more_frame_readers_than_partitions(rendered: list[dict[str, Any]]) -
         ((), "kafka"),
         (("--set", "kafka.bootstrp=x:1"), "bootstrp"),
         (("--set", "components.detection-worker.replicas=many"), "replicas"),
+        (("--set", "components.detection-worker.replicas=7"), "replicas"),
         (("--set", "objects.endpoint=objects"), "endpoint"),
         (("--set", "account=42"), "account"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -13,6 +14,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 
 from vigia_stack.parts.objects import ObjectStoreAddress
 from vigia_stack.parts.triton import TritonAddress
+from vigia_stack.supervise import trim
 
 
 async def test_kafka_fixture_is_a_broker(kafka: str) -> None:
@@ -66,3 +68,17 @@ def test_triton_serves_an_onnx_model_given_with_the_load_request(triton: TritonA
             assert (answer == pixels).all()
         finally:
             client.unload_model("cast")
+
+
+def test_a_log_is_bounded_while_its_writer_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    with log.open("ab") as writer:
+        writer.write(b"x" * 100)
+        writer.flush()
+        trim(log, largest=1000)
+        assert log.stat().st_size == 100
+        trim(log, largest=50)
+        writer.write(b"later")
+        writer.flush()
+    assert log.read_bytes() == b"later"
+    assert (tmp_path / "part.log.1").read_bytes() == b"x" * 100

@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import threading
 from dataclasses import asdict
@@ -22,6 +23,8 @@ from vigia_stack.process import adopt
 from vigia_stack.site import Site
 
 PID_FILE = "supervisor"
+_LOG_CHECK_SECONDS = 30.0
+_LARGEST_LOG = 32 * 1024 * 1024
 
 
 class StatusFile:
@@ -46,6 +49,16 @@ def status_file(site: Site) -> Path:
     return site.state / "status.json"
 
 
+def trim(log: Path, largest: int = _LARGEST_LOG) -> None:
+    """Put a log that has grown past ``largest`` bytes aside as ``<name>.1``, in place of the one before.
+
+    Copied and emptied, not renamed: its writer holds the file open, and appends.
+    """
+    if log.stat().st_size > largest:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
+
+
 def main() -> None:
     """Run until TERM or INT."""
     parser = argparse.ArgumentParser(prog="python -m vigia_stack.supervise", description="Keeps the parts of a stack.")
@@ -66,7 +79,9 @@ def main() -> None:
     for name in keeper.status:
         status.update(name, keeper.status[name])
     keeper.start()
-    stop.wait()
+    while not stop.wait(_LOG_CHECK_SECONDS):
+        for log in site.log(PID_FILE).parent.glob("*.log"):
+            trim(log)
     keeper.stop()
 
 

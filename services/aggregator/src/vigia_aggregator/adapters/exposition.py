@@ -30,6 +30,7 @@ _TOTALS: Final = text(
     "select line_id, camera_id, verdict, inspections, latency_sum, latency_counts, last_captured_at "  # noqa: S608
     f"from {SCHEMA}.rollups where resolution = 'total' and not shadow"
 )
+_ENABLED: Final = text(f"select camera_id from {SCHEMA}.cameras where enabled")  # noqa: S608 - constants only
 _LAST_HOUR: Final = text(
     "select line_id, camera_id, verdict, sum(inspections)::bigint "  # noqa: S608 - constants only
     f"from {SCHEMA}.rollups where resolution = 'minute' and not shadow and bucket >= :since "
@@ -64,9 +65,13 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is exposed until the next reading. ``rates`` holds the last hour's defect rate by line and camera."""
+    """What is exposed until the next reading. ``rates`` holds the last hour's defect rate by line and camera.
+
+    ``enabled``: cameras that should be sending; the silence of another one means nothing.
+    """
 
     totals: Sequence[Total] = ()
+    enabled: frozenset[str] = frozenset()
     rates: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
@@ -90,7 +95,7 @@ class RollupCollector(Collector):
         )
         age = GaugeMetricFamily(
             "vigia_camera_last_frame_age_seconds",
-            "Age of the newest frame of a camera that was inspected.",
+            "Age of the newest frame that was inspected, of cameras that are enabled.",
             labels=["line", "camera"],
         )
         rate = GaugeMetricFamily(
@@ -109,7 +114,7 @@ class RollupCollector(Collector):
             labels = [total.line, total.camera, total.verdict]
             counts.add_metric(labels, total.inspections)
             latency.add_metric(labels, _cumulative(total.latency_counts), total.latency_sum)
-            if total.camera:
+            if total.camera in snapshot.enabled:
                 key = (total.line, total.camera)
                 newest[key] = max(newest.get(key, total.last_captured_at), total.last_captured_at)
         for key, moment in newest.items():
@@ -167,7 +172,8 @@ async def _read(connection: AsyncConnection) -> Snapshot:
         rate = defect_rate(found.get("REJECT", 0), found.get("PASS", 0), found.get("REVIEW", 0))
         if rate is not None:
             rates[place] = rate
-    return Snapshot(list(totals.values()), rates)
+    enabled = frozenset(camera for (camera,) in await connection.execute(_ENABLED))
+    return Snapshot(list(totals.values()), enabled, rates)
 
 
 def _cumulative(counts: Sequence[int]) -> list[tuple[str, float]]:

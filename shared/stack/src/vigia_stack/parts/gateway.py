@@ -39,7 +39,8 @@ class GatewayPart(Part):
             **plain_environment(),
             "XDG_DATA_HOME": str(home),
             "XDG_CONFIG_HOME": str(home),
-            "VIGIA_GATEWAY_ADDRESS": f"http://127.0.0.1:{self.port('gateway')}",
+            "VIGIA_GATEWAY_ADDRESS": f":{self.port('gateway')}",
+            "VIGIA_GATEWAY_BIND": "127.0.0.1",
             **{variable: f"127.0.0.1:{self.port(name)}" for variable, name in self._upstreams.items()},
         }
         return Command([self._program, "run", "--config", str(caddyfile), "--adapter", "caddyfile"], environment)
