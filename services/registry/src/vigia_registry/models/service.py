@@ -167,7 +167,7 @@ async def delete(session: AsyncSession, owner: Owner, project_name: str, version
 
 def artifact_prefix(project: str, model: ModelVersion) -> str:
     """Where in the artifact bucket everything of a version lies."""
-    return f"{model.account_id}/{project}/{model.version}"
+    return f"{model.account_id}/{model.region}/{project}/{model.version}"
 
 
 async def _counts(session: AsyncSession, dataset: Dataset) -> DatasetCounts:
