@@ -92,6 +92,13 @@ def _follow(site: Site, supervisor: Process, wanted: list[str], within: float) -
         time.sleep(0.05)
 
 
+def _without_supervisor(site: Site) -> str:
+    left = [job.name for job in everything(site).values() if isinstance(job, Part) and adopt(site.pid_file(job.name))]
+    if not left:
+        return "the stack is down"
+    return f"the supervisor was ended, these parts go on without it: {', '.join(left)}. `make up` takes them over."
+
+
 @app.command()
 def down(state: State = None) -> None:
     """Stop what `up` started, and nothing else. Data and ports stay."""
@@ -126,7 +133,7 @@ def status(
             seconds = "" if part["seconds"] is None else f"{part['seconds']:.1f} s"
             pid = "" if part["pid"] is None else str(part["pid"])
             table.add_row(name, part["state"], pid, str(part["restarts"]), seconds, part["address"])
-        Console(width=140).print(table if parts else "the stack is down")
+        Console(width=140).print(table if parts else _without_supervisor(site))
     if not parts or any(part["state"] not in ("ready", "done") for part in parts.values()):
         raise typer.Exit(1)
 
