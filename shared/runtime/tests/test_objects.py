@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from typing import Any
@@ -67,6 +68,35 @@ async def test_lists_by_any_prefix(store_settings: ObjectSettings, bucket: str) 
     assert [info.key for info in await store.list(bucket, "a/")] == ["a/1", "a/12", "a/2"]
     assert [info.key for info in await store.list(bucket, "a")] == ["a/1", "a/12", "a/2", "ab/1"]
     assert await store.list(bucket, "zzz") == []
+
+
+async def test_lists_and_deletes_in_pages(store_settings: ObjectSettings, bucket: str) -> None:
+    store = ObjectStore(store_settings)
+    keys = sorted([f"day/{number}/ü+b & <{number}>.jpg" for number in range(24)] + ["%41/100%.png"])
+    await asyncio.gather(*(store.put(bucket, key, b"x") for key in keys))
+    pages = [page async for page in store.pages(bucket, 10)]
+    assert [len(page) for page in pages] == [10, 10, 5]
+    assert sorted(info.key for page in pages for info in page) == keys
+    # While a list is read, what it told of already may go.
+    read = store.pages(bucket, 10)
+    first = [info.key for info in await anext(read)]
+    await store.delete_many(bucket, [*first, "never/there"])
+    rest = [info.key async for page in read for info in page]
+    assert sorted(first + rest) == keys
+    assert [info.key for info in await store.list(bucket)] == sorted(rest)
+    await store.delete_many(bucket, rest)
+    await store.delete_many(bucket, [])
+    assert [page async for page in store.pages(bucket)] == []
+
+
+async def test_pages_of_what_does_not_answer(store_settings: ObjectSettings) -> None:
+    nowhere = ObjectStore(store_settings.model_copy(update={"endpoint": "http://127.0.0.1:9"}))
+    with pytest.raises(Transient):
+        await anext(nowhere.pages("b"))
+    with pytest.raises(Transient):
+        await nowhere.delete_many("b", ["x"])
+    with pytest.raises(BucketNotFound):
+        await anext(ObjectStore(store_settings).pages("no-such-bucket"))
 
 
 async def test_a_missing_bucket_is_not_a_missing_key(store_settings: ObjectSettings, bucket: str) -> None:

@@ -17,7 +17,7 @@ from vigia_runtime import metrics
 from vigia_runtime.errors import Transient
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.producer import Producer
-from vigia_runtime.kafka.table import CompactedTable
+from vigia_runtime.kafka.table import CompactedTable, read_once
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.settings import KafkaSettings
 
@@ -62,6 +62,23 @@ async def test_ready_means_all_that_was_there(settings: KafkaSettings, producer:
         assert table.get("c7") is None
         assert {camera.project for _, camera in table.items()} == {"second"}
     await task
+
+
+async def test_read_once(settings: KafkaSettings, producer: Producer) -> None:
+    await ensure_topics(settings, [CAMERAS])
+    assert await read_once(settings, CAMERAS, "test", asyncio.Event()) == {}
+    await producer.send(CAMERAS, changed("a", "one"))
+    await producer.send(CAMERAS, changed("b"))
+    await producer.tombstone(CAMERAS, "b")
+    held = await read_once(settings, CAMERAS, "test", asyncio.Event())
+    assert {key: camera.project for key, camera in held.items()} == {"a": "one"}
+    stopping = asyncio.Event()
+    stopping.set()
+    with pytest.raises(Transient):
+        await read_once(settings, CAMERAS, "test", stopping)
+    nowhere = settings.model_copy(update={"bootstrap": "127.0.0.1:9"})
+    with pytest.raises(Transient):
+        await read_once(nowhere, CAMERAS, "test", asyncio.Event(), seconds=1)
 
 
 async def test_changes_deletions_and_bad_records(settings: KafkaSettings, producer: Producer) -> None:

@@ -100,6 +100,14 @@ HOSTING_SECONDS = Histogram(
 )
 HOSTING_FAILURES = Counter("vigia_hosting_failures_total", "Steps that failed.", ["step", "code"])
 
+# Keeping (registry) ----------------------------------------------------------------------------------------------
+ANNOUNCED_AGAIN = Counter(
+    "vigia_announced_again_total", "Keys of a compacted topic that were not as the registry has them.", ["topic"]
+)
+OBJECTS_EXPIRED = Counter(
+    "vigia_objects_expired_total", "Objects deleted because they were kept long enough.", ["bucket"]
+)
+
 # Training --------------------------------------------------------------------------------------------------------
 TRAINING_JOBS = Counter("vigia_training_jobs_total", "Jobs by end: completed, failed.", ["end"])
 TRAINING_SECONDS = Histogram(

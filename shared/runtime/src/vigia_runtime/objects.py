@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -122,6 +122,26 @@ class ObjectStore:
         if not found and not await self.bucket_exists(bucket):
             raise BucketNotFound(bucket)
         return sorted(found, key=lambda info: info.key)
+
+    async def pages(self, bucket: str, size: int = 1000) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Every object of the bucket, ``size`` at a time, in the store's order; no more than that is held in memory.
+
+        Objects that come or go meanwhile may be told of or not; those already told of may be deleted.
+        """
+        found = False
+        async with self._errors(bucket, ""):
+            async for page in obstore.list(self._store(bucket), chunk_size=size):
+                found = True
+                yield [_info(meta) for meta in page]
+        if not found and not await self.bucket_exists(bucket):
+            raise BucketNotFound(bucket)
+
+    async def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects, up to 1000 by one request; those that do not exist are no error."""
+        if not keys:
+            return
+        async with self._errors(bucket, keys[0]):
+            await obstore.delete_async(self._store(bucket), keys)
 
     async def delete(self, bucket: str, key: str) -> None:
         """Delete an object; one that does not exist is no error."""

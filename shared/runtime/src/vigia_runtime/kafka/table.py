@@ -189,6 +189,30 @@ class CompactedTable(Generic[T]):
         }
 
 
+async def read_once(
+    settings: KafkaSettings, topic: Topic, client: str, stopping: asyncio.Event, *, seconds: float = START_SECONDS
+) -> dict[str, Any]:
+    """What a compacted topic holds now: the values by key. Transient where that is not known within ``seconds``, or
+    ``stopping`` is set before."""
+    # Health of its own: what is read once is nothing that the process depends on.
+    table: CompactedTable[Payload] = CompactedTable(settings, topic, health=Health(client))
+    enough = asyncio.Event()
+    reading = asyncio.create_task(table.run(enough))
+    others = [asyncio.create_task(table.wait_ready(seconds)), asyncio.create_task(stopping.wait())]
+    try:
+        await asyncio.wait([reading, *others], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # Not cancelled: a consumer that is just being made would never be closed.
+        enough.set()
+        for other in others:
+            other.cancel()
+        await asyncio.gather(reading, *others, return_exceptions=True)
+    if table.ready:
+        return dict(table.items())
+    reading.result()
+    raise Transient(f"{topic.name} was not read")
+
+
 def _key(record: ConsumerRecord) -> str:
     if record.key is None:
         raise ContractError("bad_key", "a record of a compacted topic needs a key")
