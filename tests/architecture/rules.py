@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -118,3 +120,26 @@ def closure(member: str, root: Path = ROOT) -> set[str]:
 def sources(root: Path = ROOT) -> Iterable[Path]:
     """Every product source file."""
     return sorted([*root.glob("services/*/src/**/*.py"), *root.glob("shared/*/src/**/*.py")])
+
+
+def declared(member: str, root: Path = ROOT) -> set[str]:
+    """Distributions that a member may import: those it names, and those that its members name for it."""
+    return {_normal(name) for name in closure(member, root)} | {f"vigia-{member}"}
+
+
+def undeclared(member: str, root: Path = ROOT) -> list[str]:
+    """Third-party imports of a member that its own requirements do not bring: its image would not start."""
+    distributions = importlib.metadata.packages_distributions()
+    allowed = declared(member, root)
+    folder = root / ("services" if member in SERVICES else "shared") / member / "src"
+    problems = []
+    for path in sorted(folder.rglob("*.py")):
+        for line, module in imports(ast.parse(path.read_text())):
+            owners = {_normal(name) for name in distributions.get(module, [])}
+            if module not in sys.stdlib_module_names and owners and not owners & allowed:
+                problems.append(f"{path.relative_to(root)}:{line}: {module} of {', '.join(sorted(owners))}")
+    return problems
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

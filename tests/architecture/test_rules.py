@@ -43,6 +43,19 @@ def test_torch_is_in_training_alone() -> None:
             assert not rules.closure(name) & rules.HEAVY, name
 
 
+@pytest.mark.parametrize("member", [*rules.SERVICES, *rules.SHARED])
+def test_members_declare_what_they_import(member: str) -> None:
+    assert rules.undeclared(member) == []
+
+
+def test_an_undeclared_import_is_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "services" / "detection"
+    (folder / "src" / "vigia_detection").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text('[project]\nname = "vigia-detection"\ndependencies = ["fastapi"]\n')
+    (folder / "src" / "vigia_detection" / "x.py").write_text("import fastapi\nimport typer\nimport json\n")
+    assert [problem.partition(": ")[2] for problem in rules.undeclared("detection", tmp_path)] == ["typer of typer"]
+
+
 def test_tools_are_configured_once() -> None:
     members = [*ROOT.glob("services/*/pyproject.toml"), *ROOT.glob("shared/*/pyproject.toml")]
     assert len(members) == len(rules.SERVICES) + len(rules.SHARED)
@@ -71,3 +84,13 @@ def test_locks_are_hashed_exports(folder: Path) -> None:
     assert "--hash=sha256:" in lock
     assert "://" not in lock
     assert ROOT / "uv.lock" not in tracked()
+
+
+def test_onnxruntime_is_told_to_send_nothing() -> None:
+    """Whoever loads it says so first; the two images that hold it say so too."""
+    told = "ORT_DISABLE_TELEMETRY"
+    for path in tracked():
+        if path.suffix == ".py" and "tests" not in path.parts and "\nimport onnxruntime" in (text := path.read_text()):
+            assert 0 < text.find(told) < text.find("\nimport onnxruntime"), path
+    for name in ("deploy/docker/service.Dockerfile", "docker-compose.yml", "helm/vigia/templates/triton.yaml"):
+        assert told in (ROOT / name).read_text(), name

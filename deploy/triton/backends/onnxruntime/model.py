@@ -8,12 +8,16 @@ Lives as `<backend directory>/onnxruntime/model.py`.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import triton_python_backend_utils as pb
+
+# Nothing leaves the plant. ONNX Runtime reads this when it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime as ort
 
 _TYPES = {
     "tensor(bool)": "TYPE_BOOL",

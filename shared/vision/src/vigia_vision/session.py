@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vigia_vision.artifact import Artifact
 from vigia_vision.decode import DEFAULT_LIMITS, Limits, Pixels
 from vigia_vision.interpret import Answer, interpret
 from vigia_vision.prepare import prepare
+
+# Nothing leaves the plant. ONNX Runtime reads this when it is loaded, so it stands before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime as ort
 
 
 class Session:
