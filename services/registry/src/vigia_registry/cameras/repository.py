@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_contracts.cameras import CameraPolicy, Source
 from vigia_registry.cameras.domain import CameraSpec, StoredCamera
 from vigia_registry.cameras.tables import cameras
-from vigia_registry.hosting.tables import revisions
+from vigia_registry.hosting import tables as hosting
 from vigia_registry.identity.domain import Owner
 
 _SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
@@ -37,6 +37,12 @@ async def find(session: AsyncSession, owner: Owner, camera_id: str) -> StoredCam
     return None if row is None else _camera(row)
 
 
+async def revisions(session: AsyncSession) -> dict[str, int]:
+    """The revision of every camera, whosever it is, by id."""
+    rows = await session.execute(select(cameras.c.camera_id, cameras.c.revision))
+    return {row.camera_id: row.revision for row in rows}
+
+
 async def page(
     session: AsyncSession, owner: Owner, line_id: str | None, after: str | None, limit: int
 ) -> list[StoredCamera]:
@@ -52,7 +58,7 @@ async def page(
 
 async def put(session: AsyncSession, owner: Owner, camera_id: str, spec: CameraSpec) -> StoredCamera:
     """Store a camera, new or replaced, under the next revision. Call ``lock`` first."""
-    revision = (await session.execute(select(revisions.next_value()))).scalar_one()
+    revision = (await session.execute(select(hosting.revisions.next_value()))).scalar_one()
     values = {
         "line_id": spec.line_id,
         "station": spec.station,

@@ -73,6 +73,21 @@ async def remove(session: AsyncSession, owner: Owner, camera_id: str) -> None:
     await announcements.refresh_camera(session, camera_id)
 
 
+async def repeat(session: AsyncSession, camera_id: str, revision: int | None) -> bool:
+    """Announce a camera once more as it is, or (``revision`` None) that there is none.
+
+    False, and nothing, where that is no longer its revision: then the change was announced.
+    """
+    camera = await repository.lock(session, camera_id)
+    if (None if camera is None else camera.revision) != revision:
+        return False
+    if camera is None:
+        await schema.announcements.add_tombstone(session, CAMERAS, camera_id)
+    else:
+        await _announce(session, camera)
+    return True
+
+
 async def _lock(session: AsyncSession, owner: Owner, camera_id: str) -> StoredCamera:
     camera = await repository.lock(session, camera_id)
     if camera is None or (camera.account_id, camera.region) != (owner.account_id, owner.region):
@@ -97,15 +112,19 @@ async def _check(session: AsyncSession, owner: Owner, spec: CameraSpec) -> None:
 
 async def _write(session: AsyncSession, owner: Owner, camera_id: str, spec: CameraSpec) -> StoredCamera:
     camera = await repository.put(session, owner, camera_id, spec)
+    await _announce(session, camera)
+    await announcements.refresh_camera(session, camera_id)
+    return camera
+
+
+async def _announce(session: AsyncSession, camera: StoredCamera) -> None:
     event = Event(
         type=CAMERA_CHANGED,
         source=announcements.SOURCE,
         id=str(uuid4()),
         time=datetime.now(UTC),
         data=camera.record(),
-        key=camera_id,
-        subject=camera_id,
+        key=camera.camera_id,
+        subject=camera.camera_id,
     )
     await schema.announcements.add(session, CAMERAS, event)
-    await announcements.refresh_camera(session, camera_id)
-    return camera

@@ -1,8 +1,9 @@
-"""``vigia-registry worker``: jobs, announcements, and what becomes of trainings."""
+"""``vigia-registry worker``: jobs, announcements and that they last, and what becomes of trainings."""
 
 from __future__ import annotations
 
 from vigia_contracts.topics import TRAINING_EVENTS
+from vigia_registry import restating
 from vigia_registry.bootstrap import open_deps
 from vigia_registry.db import passing_faults
 from vigia_registry.jobs import worker as jobs
@@ -43,6 +44,7 @@ async def main(life: Lifecycle, settings: Settings) -> None:
         tasks = [
             life.spawn("outbox relay", relay.run(life.stopping)),
             life.spawn("training events", events.run(life.stopping)),
+            life.spawn("restating", restating.run(deps, life.health, life.stopping)),
             life.spawn("jobs", jobs.run(deps, life.health, life.stopping)),
         ]
         for task in tasks:

@@ -24,7 +24,8 @@ from vigia_contracts.topics import DEPLOYMENTS
 from vigia_registry import schema
 from vigia_registry.cameras.tables import cameras
 from vigia_registry.hosting.domain import Observed
-from vigia_registry.hosting.tables import announcements, hostings, revisions
+from vigia_registry.hosting.tables import announcements, hostings
+from vigia_registry.hosting.tables import revisions as revision_numbers
 from vigia_registry.models.tables import model_versions
 from vigia_registry.projects.tables import projects
 from vigia_vision import Manifest
@@ -78,6 +79,34 @@ async def refresh_camera(session: AsyncSession, camera_id: str) -> None:
         )
         record = deciding(await _serving(session, of_project), camera.model_version)
     await _announce(session, {camera_id: record})
+
+
+async def revisions(session: AsyncSession) -> dict[str, int]:
+    """The revision that was announced last under every key."""
+    rows = await session.execute(select(announcements.c.key, announcements.c.revision))
+    return {row.key: row.revision for row in rows}
+
+
+async def repeat(session: AsyncSession, key: str, revision: int | None) -> bool:
+    """Announce once more what should stand under a key, or that nothing should.
+
+    False, and nothing, where ``revision`` (None: nothing) is no longer what was announced last.
+    """
+    await _lock(session)
+    announced = select(announcements.c.revision).where(announcements.c.key == key)
+    if (await session.execute(announced)).scalar_one_or_none() != revision:
+        return False
+    # With nothing known to stand there, what should is announced as new.
+    await session.execute(delete(announcements).where(announcements.c.key == key))
+    project = select(model_versions.c.project_id).where(model_versions.c.arn == key)
+    project_id = (await session.execute(project)).scalar_one_or_none()
+    if project_id is None:
+        await refresh_camera(session, key)
+    else:
+        await refresh_project(session, project_id)
+    if (await session.execute(announced)).scalar_one_or_none() is None:
+        await schema.announcements.add_tombstone(session, DEPLOYMENTS, key)
+    return True
 
 
 async def _lock(session: AsyncSession) -> None:
@@ -147,7 +176,7 @@ async def _announce(session: AsyncSession, due: Mapping[str, Deployment | None])
 
 
 async def _write(session: AsyncSession, key: str, record: Deployment, fingerprint: str) -> None:
-    revision = (await session.execute(select(revisions.next_value()))).scalar_one()
+    revision = (await session.execute(select(revision_numbers.next_value()))).scalar_one()
     now = datetime.now(UTC)
     row = insert(announcements).values(
         key=key, fingerprint=fingerprint, model_arn=record.model_arn, revision=revision, announced_at=now

@@ -16,6 +16,7 @@ IMPORT_ENTRIES: Final = "import-entries"
 DELETE_DATASET: Final = "delete-dataset"
 DELETE_MODEL: Final = "delete-model"
 DELETE_PROJECT: Final = "delete-project"
+EXPIRE_OBJECTS: Final = "expire-objects"
 
 # Never opened: it only writes the row, on the connection it is given.
 _QUEUE = App(connector=PsycopgConnector())

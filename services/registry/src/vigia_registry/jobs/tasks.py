@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -10,10 +11,11 @@ from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.exceptions import JobAborted
 from procrastinate.jobs import Job
 
+from vigia_registry import retention
 from vigia_registry.bootstrap import Deps
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import fail, import_entries
-from vigia_registry.jobs.queue import DELETE_DATASET, DELETE_MODEL, DELETE_PROJECT, IMPORT_ENTRIES
+from vigia_registry.jobs.queue import DELETE_DATASET, DELETE_MODEL, DELETE_PROJECT, EXPIRE_OBJECTS, IMPORT_ENTRIES
 from vigia_registry.models.deletion import StillHostedError, delete_model
 from vigia_registry.projects.deletion import delete_project
 
@@ -23,6 +25,9 @@ DEPS: Final = "deps"
 #: How often an import is tried: with the waits in between, about a minute of trouble outside.
 _ATTEMPTS: Final = 6
 _LONGEST_WAIT: Final = 60
+
+#: Every hour; not at its full minute, when everybody else's jobs begin.
+_HOURLY: Final = "17 * * * *"
 
 
 class _Again(BaseRetryStrategy):
@@ -48,6 +53,9 @@ def register(app: App) -> None:
     app.task(name=DELETE_DATASET, pass_context=True, retry=_Again(None))(_delete_dataset)
     app.task(name=DELETE_MODEL, pass_context=True, retry=_Again(None))(_delete_model)
     app.task(name=DELETE_PROJECT, pass_context=True, retry=_Again(None))(_delete_project)
+    # One at a time. What fails waits for the next hour; what a stopping worker breaks off, another one goes on with.
+    expire = app.task(name=EXPIRE_OBJECTS, pass_context=True, retry=_Again(1), lock=EXPIRE_OBJECTS)(_expire_objects)
+    app.periodic(cron=_HOURLY)(expire)
 
 
 def _deps(context: JobContext) -> Deps:
@@ -80,3 +88,8 @@ async def _delete_model(context: JobContext, subject: str) -> None:
 async def _delete_project(context: JobContext, subject: str) -> None:
     deps = _deps(context)
     await delete_project(deps.database, deps.objects, deps.settings.buckets.datasets, UUID(subject))
+
+
+async def _expire_objects(context: JobContext, timestamp: int) -> None:
+    # As of when it was due: a job that waited deletes no more than it should have.
+    await retention.run(_deps(context), datetime.fromtimestamp(timestamp, UTC))

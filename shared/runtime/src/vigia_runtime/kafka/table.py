@@ -209,7 +209,10 @@ async def read_once(
         await asyncio.gather(reading, *others, return_exceptions=True)
     if table.ready:
         return dict(table.items())
-    reading.result()
+    try:
+        reading.result()
+    except KafkaError as error:  # such as that this process may not read the topic
+        raise Transient(f"{topic.name} was not read: {type(error).__name__}") from error
     raise Transient(f"{topic.name} was not read")
 
 
