@@ -175,7 +175,7 @@ def test_a_version_is_trained_hosted_stopped_and_deleted(registry: Registry, loo
     [request] = requests_for(registry, arn)
     assert (request.project, request.model_version, request.test_manifest) == (project, "1", None)
     assert (request.output.bucket, request.output.prefix) == (BUCKET, "results")
-    assert request.artifact_prefix.prefix == f"{ACCOUNT}/{project}/1"
+    assert request.artifact_prefix.prefix == f"{ACCOUNT}/{REGION}/{project}/1"
     snapshot = request.training_manifest
     body = registry.s3().get_object(Bucket=snapshot.bucket, Key=snapshot.key)["Body"].read()
     assert body == manifest(31, 32, "cracked")
@@ -214,14 +214,16 @@ def test_a_version_is_trained_hosted_stopped_and_deleted(registry: Registry, loo
     observe(registry, arn, "absent")
     assert describe(lookout, project)["Status"] == "TRAINED"
 
-    key = f"{ACCOUNT}/{project}/1/abc/model.onnx"
+    key = f"{ACCOUNT}/{REGION}/{project}/1/abc/model.onnx"
     registry.s3().put_object(Bucket=registry.settings.buckets.artifacts, Key=key, Body=b"x")
     deleted = lookout.delete_model(ProjectName=project, ModelVersion="1")
     assert deleted["ModelArn"] == arn
     assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 202
     gone(lambda: describe(lookout, project))
     assert lookout.list_models(ProjectName=project)["Models"] == []
-    listed = registry.s3().list_objects_v2(Bucket=registry.settings.buckets.artifacts, Prefix=f"{ACCOUNT}/{project}/")
+    listed = registry.s3().list_objects_v2(
+        Bucket=registry.settings.buckets.artifacts, Prefix=f"{ACCOUNT}/{REGION}/{project}/"
+    )
     assert listed["KeyCount"] == 0
 
     # A number is never used twice.
