@@ -31,7 +31,7 @@ def resident_mebibytes(pid: int) -> float:
 
 def main() -> None:
     """Measures everything, one after the other."""
-    console = Console()
+    console = Console(width=150)
     report = Report()
     state = paths.default_state()
     images = sample.photographs()

@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from PIL import Image
@@ -35,7 +34,7 @@ def artifact(state: Path) -> Artifact:
     if not (out / "done").exists():
         shutil.rmtree(out, ignore_errors=True)
         images = _training_set(state / "bench" / "images")
-        command = [sys.executable, "-m", "vigia_training.entrypoints.cli", "train", str(images / "train.manifest")]
+        command = [paths.script("vigia-training"), "train", str(images / "train.manifest")]
         subprocess.run([*command, "--images", str(images), "--out", str(out)], check=True)
         (out / "done").touch()
     return Artifact.load(next(path.parent for path in sorted(out.rglob("manifest.json"))))
