@@ -139,13 +139,13 @@ class Demo:
 
     def _addresses(self) -> None:
         url, prometheus = os.environ["VIGIA_URL"], os.environ["VIGIA_PROMETHEUS"]
-        self._console.print(
-            f"To look at:  {url} (AWS protocol, /api/v1)   {prometheus} (Prometheus)   "
-            "set -a; . .vigia/client.env; set +a; vigia inspections   "
-            f"vigia cameras enable {sample_line.CAMERA} needs its camera: make demo plays again",
-            highlight=False,
-            soft_wrap=True,
-        )
+        for what, where in (
+            ("AWS protocol and /api/v1", url),
+            ("Prometheus", prometheus),
+            ("history", ". .venv/bin/activate; set -a; . .vigia/client.env; set +a; vigia inspections"),
+            ("the line again", "make demo, which trains the next version"),
+        ):
+            self._console.print(f"{what:<26} {where}", highlight=False)
 
 
 def start_stack(state: Path) -> None:
