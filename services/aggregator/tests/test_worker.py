@@ -262,11 +262,20 @@ async def test_sigterm_in_the_middle_of_a_batch(
     await rollups_equal_rows(engine)
 
 
+def camera_event(revision: int, camera: str, *, enabled: bool = True) -> Event:
+    """The registry's announcement of a camera."""
+    body = Camera(camera_id=camera, account_id="1", region="r", revision=revision, enabled=enabled, source=PushSource())
+    now = datetime.now(UTC)
+    return Event(type=CAMERA_CHANGED, source="registry", id=new_run(), time=now, data=body, key=camera)
+
+
 async def test_two_workers_share_and_hand_over(
     engine: AsyncEngine, producer: Producer, environment: dict[str, str], spawn: Spawn
 ) -> None:
     """A second worker joins and the first leaves while messages flow; one of them exposes the counters."""
     run = new_run()
+    await producer.send(CAMERAS, camera_event(1, "cam-1"))
+    await producer.send(CAMERAS, camera_event(1, "cam-3", enabled=False))
     first = spawn("worker", environment)
     await first.ready()
     await publish(producer, [make_inspection(number, run) for number in range(300)])
@@ -285,11 +294,13 @@ async def test_two_workers_share_and_hand_over(
     for name in (
         "vigia_defect_rate{",
         "vigia_inspection_latency_seconds_bucket{",
-        "vigia_camera_last_frame_age_seconds{",
+        'vigia_camera_last_frame_age_seconds{camera="cam-1"',
         "vigia_consumer_lag_records{",
         'vigia_inspection_stage_seconds_bucket{le="0.02",stage="infer"}',
     ):
         assert name in metrics
+    # Silence of a camera that is switched off means nothing, so its age is not shown.
+    assert 'vigia_camera_last_frame_age_seconds{camera="cam-3"' not in metrics
 
 
 async def _exposes(worker: Process, count: int) -> bool:
@@ -313,10 +324,6 @@ async def test_faults_open_and_close_and_cameras_follow(
 
     def fault_event(body: Fault) -> Event:
         return Event(type=FAULT_RECORDED, source="ingestion", id=new_run(), time=began, data=body, key="cam")
-
-    def camera_event(revision: int, camera: str) -> Event:
-        body = Camera(camera_id=camera, account_id="1", region="r", revision=revision, source=PushSource())
-        return Event(type=CAMERA_CHANGED, source="registry", id=new_run(), time=began, data=body, key=camera)
 
     for body in (fault, closed, fault):  # the opening record comes again after the closing one
         await producer.send(FAULTS, fault_event(body))
