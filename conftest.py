@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
+# No deadlines: what a busy machine takes for one example says nothing. In CI the examples are the same every time,
+# so that the same code has the same result; at a desk they differ, and find more.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
 pytest_plugins = ["vigia_stack.testing"]
 
 #: How tests are run; all else that begins so says where some Vigia or AWS is, and no test is meant to reach it.
