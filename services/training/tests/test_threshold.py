@@ -19,7 +19,7 @@ def test_separate_classes_are_separated_with_room_on_both_sides(
     gap = anomalous.min() - normal.max()
     calibration = two_class(normal, anomalous)
     assert normal.max() < calibration.offset < anomalous.min()
-    # Nearer to the tighter class: beside a class much wider than itself, one and a half of its own spread is room enough.
+    # Nearer to the tighter class: beside a much wider one, one and a half of its own spread is room enough.
     assert calibration.offset - normal.max() > min(0.05 * gap, 1.5 * normal_spread)
     assert anomalous.min() - calibration.offset > min(0.05 * gap, 1.5 * anomalous_spread)
 

@@ -79,7 +79,9 @@ def test_what_helps_stays() -> None:
 def test_no_password_survives_in_any_url(password: str, user: str, scheme: str) -> None:
     url = f"{scheme}{user}:{password}@cam.example/stream"
     assert redact_url(url) in (f"{scheme}***@cam.example/stream", "***@cam.example/stream")
-    assert password not in scrub(f"opening {url} failed").replace("cam.example/stream", "")
+    # Looked for in what stands for the address alone: a password may well be a word of the message around it.
+    shown = scrub(f"opening {url} failed").removeprefix("opening ").removesuffix(" failed").removeprefix(scheme)
+    assert password not in shown.replace("cam.example/stream", "")
 
 
 def test_errors_scrub_their_own_text() -> None:
