@@ -45,7 +45,8 @@ def prepare(data: bytes, manifest: Manifest, limits: Limits = DEFAULT_LIMITS) ->
 def squash_area(pixels: Pixels, width: int, height: int) -> Pixels:
     """Preparation ``squash-area/1``: uint8 ``[H, W, 3]`` to ``[height, width, 3]``, aspect ratio not kept.
 
-    Every output pixel is the mean of the area it covers (Pillow's box filter); enlarging repeats pixels.
+    Every output pixel is the mean of the pixels whose centres lie in the area it covers (Pillow's box filter), so a
+    pixel on a border counts whole for one side; enlarging repeats pixels.
     """
     if pixels.shape[:2] == (height, width):
         return pixels
