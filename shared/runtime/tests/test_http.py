@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -62,6 +65,24 @@ async def served(app: FastAPI, port: int | None = None) -> AsyncIterator[tuple[h
         yield client, lifecycle
         lifecycle.stop()
         await asyncio.wait_for(task, 15)
+
+
+async def test_answers_are_not_held_back_for_acknowledgements() -> None:
+    """Nagle's algorithm would keep a body back until the client has acknowledged the headers, 40 ms later."""
+    port = free_port()
+    async with served(sample_app(), port) as (client, _):
+        await client.get("/nowhere")  # keeps a connection open
+        assert accepted_without_delay(port) == [True]
+
+
+def accepted_without_delay(port: int) -> list[bool]:
+    """For each connection that this process has accepted on ``port``: whether it sends at once."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as ours:
+            if ours.family == socket.AF_INET and ours.getsockname()[1] == port and ours.getpeername():
+                found.append(bool(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+    return found
 
 
 def sample_app() -> FastAPI:

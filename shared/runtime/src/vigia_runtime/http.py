@@ -214,6 +214,9 @@ async def serve(app: ASGIApp, settings: HttpSettings, lifecycle: Lifecycle) -> N
     # Bound here, because uvicorn answers a port in use by leaving the interpreter.
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    # Accepted connections inherit it. asyncio itself sets it only where the socket names its protocol, which one made
+    # this way does not; without it the body waits for the headers' acknowledgement, which comes 40 ms late.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,
         log_config=None,
