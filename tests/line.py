@@ -41,6 +41,8 @@ from vigia_vision.artifact import Artifact
 
 #: Everything but training, which would take torch into memory for nothing.
 PARTS = ("prometheus", "gateway", *(process.name for process in PROCESSES if process.name != "training"))
+#: Seconds between questions to the control plane, which answers five a second for long.
+POLL = 0.25
 T = TypeVar("T")
 
 
@@ -104,15 +106,15 @@ class Line:
         self.s3.put_object(Bucket=USER_BUCKET, Key=manifest, Body="\n".join(map(json.dumps, keys)).encode())
         source = {"GroundTruthManifest": {"S3Object": {"Bucket": USER_BUCKET, "Key": manifest}}}
         self.lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=source)
-        until("the dataset is imported", lambda: self._dataset(project) == "CREATE_COMPLETE")
+        until("the dataset is imported", lambda: self._dataset(project) == "CREATE_COMPLETE", every=POLL)
         made = self.lookout.create_model(
             ProjectName=project, OutputConfig={"S3Location": {"Bucket": USER_BUCKET, "Prefix": "out"}}
         )["ModelMetadata"]
         asyncio.run(self._train(made["ModelArn"], artifact or tiny.artifact()))
         version = made["ModelVersion"]
-        until("the model is trained", lambda: self.model(project, version) == "TRAINED")
+        until("the model is trained", lambda: self.model(project, version) == "TRAINED", every=POLL)
         self.lookout.start_model(ProjectName=project, ModelVersion=version, MinInferenceUnits=1)
-        until("the model is hosted", lambda: self.model(project, version) == "HOSTED", within=120)
+        until("the model is hosted", lambda: self.model(project, version) == "HOSTED", within=120, every=POLL)
         arn: str = made["ModelArn"]
         return arn
 

@@ -11,6 +11,7 @@ class Resource(StrEnum):
     PROJECT = "PROJECT"
     DATASET = "DATASET"
     MODEL = "MODEL"
+    PACKAGING_JOB = "MODEL_PACKAGE_JOB"
 
 
 def about(resource: Resource, resource_id: str) -> dict[str, str]:

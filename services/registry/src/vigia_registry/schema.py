@@ -10,7 +10,9 @@ from vigia_registry.idempotency import tables as idempotency
 from vigia_registry.identity import tables as identity
 from vigia_registry.lines import tables as lines
 from vigia_registry.models import tables as models
+from vigia_registry.packaging import tables as packaging
 from vigia_registry.projects import tables as projects
+from vigia_registry.tags import tables as tags
 from vigia_runtime.outbox import Outbox, outbox_table
 
 #: Announcements on their way to Kafka.
@@ -28,5 +30,7 @@ __all__ = [
     "metadata",
     "models",
     "outbox",
+    "packaging",
     "projects",
+    "tags",
 ]

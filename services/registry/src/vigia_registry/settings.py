@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+import re
+from dataclasses import dataclass
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from vigia_registry.hosting.settings import HostingSettings, ServingSettings
 from vigia_runtime.settings import (
@@ -36,6 +38,57 @@ class LimitSettings(Group):
     models: int = Field(default=100, ge=1, description="model versions per project")
     trainings: int = Field(default=20, ge=1, description="trainings at once per account and region")
     inference_units: int = Field(default=10, ge=1, description="inference units of one model version")
+    tags: int = Field(default=50, ge=1, description="tags of one resource")
+    packagings: int = Field(default=20, ge=1, description="packaging jobs at once per account and region")
+    packaging_jobs: int = Field(default=1000, ge=1, description="packaging jobs kept per project")
+
+
+class QuotaSettings(Group):
+    """How much a model version must be trained on, and how long it may take. Images are those that are labelled."""
+
+    min_normal_single: int = Field(default=20, ge=1, description="normal images of a single dataset")
+    min_anomaly_single: int = Field(default=10, ge=0, description="anomalous images of one, classification")
+    min_label_single: int = Field(default=20, ge=0, description="images with just one label, for each, segmentation")
+    min_normal_train: int = Field(default=10, ge=1, description="normal images of a training dataset beside a test one")
+    min_anomaly_train: int = Field(default=0, ge=0, description="anomalous images of it, classification")
+    min_normal_test: int = Field(default=10, ge=1, description="normal images of a test dataset")
+    min_anomaly_test: int = Field(default=10, ge=0, description="anomalous images of it, classification")
+    min_label_separate: int = Field(
+        default=10, ge=0, description="images with just one label, for each, in both of two datasets, segmentation"
+    )
+    training_hours: int = Field(default=24, ge=1, description="hours that training may take")
+    testing_hours: int = Field(default=24, ge=1, description="hours that testing may take, after training")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests a second in the long run, and ``burst`` of them at once."""
+
+    per_second: float
+    burst: int
+
+
+def _rates(value: object) -> object:
+    """``Operation=per_second/burst``, separated by commas, as a mapping."""
+    if not isinstance(value, str):
+        return value
+    rates = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        found = re.fullmatch(r"([A-Za-z]+)=([0-9]{1,6}(?:\.[0-9]{1,6})?)/([0-9]{1,6})", part)
+        if found is None or float(found[2]) <= 0 or int(found[3]) < 1:
+            raise ValueError(f"{part} is not of the form Operation=per_second/burst with numbers above 0")
+        rates[found[1]] = Rate(float(found[2]), int(found[3]))
+    return rates
+
+
+class RateSettings(Group):
+    """How often an account may ask for each operation of an AWS protocol; every process counts by itself."""
+
+    per_second: float = Field(default=5.0, gt=0, description="requests a second for an operation, in the long run")
+    burst: int = Field(default=50, ge=1, description="requests for an operation at once")
+    operations: Annotated[dict[str, Rate], BeforeValidator(_rates)] = Field(
+        default={}, description="other rates: Operation=per_second/burst, comma-separated"
+    )
 
 
 class AnnouncementSettings(Group):
@@ -66,6 +119,8 @@ class Settings(ServiceSettings):
     buckets: BucketSettings = BucketSettings()
     bootstrap: BootstrapSettings = BootstrapSettings()
     limits: LimitSettings = LimitSettings()
+    quotas: QuotaSettings = QuotaSettings()
+    rates: RateSettings = RateSettings()
     hosting: HostingSettings = HostingSettings()
     serving: ServingSettings = ServingSettings()
     announcements: AnnouncementSettings = AnnouncementSettings()

@@ -28,7 +28,7 @@ from vigia_registry.entrypoints import http, worker
 from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Vault
 from vigia_registry.migrate import migrate
-from vigia_registry.settings import BootstrapSettings, LimitSettings, Settings
+from vigia_registry.settings import BootstrapSettings, LimitSettings, RateSettings, Settings
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.lifecycle import Lifecycle
@@ -84,15 +84,22 @@ class Registry:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.settings.http.port}"
 
-    def client(self, key: str = KEY, secret: str = SECRET, region: str = REGION) -> Any:
-        """A boto3 client of the service that AWS withdrew."""
+    def client(self, key: str = KEY, secret: str = SECRET, region: str = REGION, **config: Any) -> Any:
+        """A boto3 client of the service that AWS withdrew; it does not try again unless ``config`` says so."""
         core = botocore.session.Session()
         core.get_component("data_loader").search_paths.append(str(data_path()))
         session = boto3.Session(key, secret, region_name=region, botocore_session=core)
         return session.client(
             "lookoutvision",
             endpoint_url=self.url,
-            config=Config(retries={"total_max_attempts": 1}, parameter_validation=False, max_pool_connections=60),
+            config=Config(
+                **{
+                    "retries": {"total_max_attempts": 1},
+                    "parameter_validation": False,
+                    "max_pool_connections": 60,
+                    **config,
+                }
+            ),
         )
 
     def s3(self) -> Any:
@@ -177,6 +184,8 @@ def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddr
             account_id=ACCOUNT, region=REGION, access_key_id=KEY, secret_access_key=SecretStr(SECRET)
         ),
         limits=LimitSettings(projects=500, models=60, trainings=60, inference_units=5),
+        # Tests ask more often than clients may.
+        rates=RateSettings(per_second=10_000, burst=10_000),
         secret_key=SecretStr("a-key-of-at-least-thirty-two-characters"),
         internal_token=SecretStr("the-internal-token"),
     )

@@ -29,8 +29,10 @@ from vigia_registry.models.domain import (
 )
 from vigia_registry.models.domain import TRANSITIONS as MODEL_TRANSITIONS
 from vigia_registry.models.trainability import DatasetCounts, problems
+from vigia_registry.packaging.domain import TRANSITIONS as PACKAGING_TRANSITIONS
 from vigia_registry.pagination import Pages
 from vigia_registry.projects.domain import TRANSITIONS as PROJECT_TRANSITIONS
+from vigia_registry.settings import QuotaSettings
 from vigia_registry.states import ForbiddenTransitionError, step
 from vigia_runtime.errors import InvalidInput
 
@@ -64,7 +66,7 @@ def test_what_may_be_asked_in_which_status() -> None:
     assert not MAY_DELETE & busy
 
 
-@pytest.mark.parametrize("table", [DATASET_TRANSITIONS, MODEL_TRANSITIONS, PROJECT_TRANSITIONS])
+@pytest.mark.parametrize("table", [DATASET_TRANSITIONS, MODEL_TRANSITIONS, PROJECT_TRANSITIONS, PACKAGING_TRANSITIONS])
 def test_every_state_is_in_its_table_and_no_other_step_passes(table: Mapping[Any, frozenset[Any]]) -> None:
     kind: type[StrEnum] = type(next(iter(table)))
     assert set(table) == set(kind)
@@ -104,10 +106,35 @@ def counts(normal: int, anomaly: int, **alone: int) -> DatasetCounts:
     ],
 )
 def test_minima_and_maxima(train: DatasetCounts, test: DatasetCounts | None, found: list[str]) -> None:
-    said = problems(train, test)
+    said = problems(train, test, QuotaSettings())
     assert len(said) == len(found)
     for sentence, part in zip(said, found, strict=True):
         assert part in sentence
+
+
+def test_every_minimum_is_a_setting() -> None:
+    low = QuotaSettings(
+        min_normal_single=2,
+        min_anomaly_single=1,
+        min_label_single=1,
+        min_normal_train=1,
+        min_anomaly_train=1,
+        min_normal_test=1,
+        min_anomaly_test=2,
+        min_label_separate=2,
+    )
+    for train, test, found in (
+        (counts(2, 1), None, []),
+        (counts(1, 0), None, ["1 normal images; at least 2", "0 anomalous images; at least 1"]),
+        (counts(2, 1, a=0), None, ["label a; at least 1"]),
+        (counts(1, 1), counts(1, 2), []),
+        (counts(0, 0), counts(0, 1), ["0 normal", "0 anomalous", "0 normal", "1 anomalous images; at least 2"]),
+        (counts(1, 1, a=1), counts(1, 1, a=1), ["label a; at least 2", "label a; at least 2"]),
+    ):
+        said = problems(train, test, low)
+        assert len(said) == len(found), said
+        for sentence, part in zip(said, found, strict=True):
+            assert part in sentence
 
 
 def entries(*chunks: bytes, most: int = 100, bucket: str | None = None) -> list[Entry]:

@@ -331,7 +331,8 @@ def test_an_old_request_is_refused(registry: Registry) -> None:
         ("GET", "/2020-11-20/nothing", "GET /2020-11-20/nothing"),
         ("PUT", "/2020-11-20/projects", "PUT /2020-11-20/projects"),
         ("GET", "/2020-11-20/projects/a/b/c/d/e", "No operation"),
-        ("GET", "/2020-11-20/tags/arn%3Aaws%3Alookoutvision%3Aus-east-1%3A1%3Amodel%2Fp%2F1", "ListTagsForResource"),
+        ("POST", "/2020-11-20/projects/p/models/1/detect", "DetectAnomalies"),
+        ("GET", "/2020-11-20/tags", "No operation"),
     ],
 )
 def test_an_unknown_operation_says_so(registry: Registry, method: str, path: str, part: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from vigia_registry.models import snapshots
+from vigia_registry.models import snapshots, trainings
 
 from .conftest import ACCOUNT, BUCKET, Registry, until
 from .manifests import line, manifest
@@ -197,3 +197,29 @@ def test_a_dataset_that_changes_while_it_is_read_is_not_trained_on(
     error = refused(lambda: lookout.create_model(ProjectName=project, OutputConfig=OUTPUT))
     assert (error["code"], error["type"]) == ("ConflictException", "DATASET")
     assert lookout.list_models(ProjectName=project)["Models"] == []
+
+
+def test_a_training_that_takes_too_long_has_failed(registry: Registry, lookout: Any, project: str) -> None:
+    trainable(registry, lookout, project)
+    for _ in range(2):
+        lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)
+
+    def ago(version: str, hours: int) -> None:
+        registry.sql(
+            "update registry.model_versions m set created_at = now() - make_interval(hours => %s) "
+            "from registry.projects p where p.id = m.project_id and p.name = %s and m.version = %s",
+            hours,
+            project,
+            int(version),
+        )
+
+    quotas = registry.settings.quotas
+    ago("1", quotas.training_hours + quotas.testing_hours - 1)
+    ago("2", quotas.training_hours + quotas.testing_hours + 1)
+    assert registry.run(lambda deps: trainings.fail_overdue(deps.database, quotas)) == 1
+    assert describe(lookout, project, "1")["Status"] == "TRAINING"
+    failed = describe(lookout, project, "2")
+    assert failed["Status"] == "TRAINING_FAILED"
+    assert "longer than allowed" in failed["StatusMessage"]
+    shorter = quotas.model_copy(update={"training_hours": 1})
+    assert registry.run(lambda deps: trainings.fail_overdue(deps.database, shorter)) == 1

@@ -43,6 +43,7 @@ class Deployment(Payload):
     artifact: ObjectRef | None = Field(default=None, description="the artifact's manifest.json")
     manifest: dict[str, object] = Field(description="vigia_vision.manifest.Manifest as JSON")
     threshold: ThresholdRecord
+    tags: dict[str, str] = Field(default_factory=dict, description="the version's tags, for policies that ask for them")
     state: Literal["serving", "draining"] = "serving"
     revision: int = Field(ge=1, description="grows with every change of the record under its key")
     changed_at: UtcTime

@@ -50,6 +50,9 @@ HTTP_REQUESTS = Counter("vigia_http_requests_total", "Requests answered.", ["ser
 HTTP_SECONDS = Histogram(
     "vigia_http_request_seconds", "Time to answer.", ["service", "method", "route"], buckets=STAGE_BUCKETS
 )
+THROTTLED = Counter(
+    "vigia_throttled_requests_total", "Requests refused because they came too fast.", ["service", "operation"]
+)
 HTTP_IN_FLIGHT = Gauge("vigia_http_in_flight_requests", "Requests being answered.", ["service"])
 
 # Cameras and frames (ingestion, detection) -----------------------------------------------------------------------

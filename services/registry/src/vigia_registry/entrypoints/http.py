@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from vigia_registry.bootstrap import Deps, open_deps
 from vigia_registry.http.internal.router import create_router as internal_router
+from vigia_registry.http.lookoutvision.operations import OPERATIONS
 from vigia_registry.http.lookoutvision.router import create_router as lookoutvision_router
 from vigia_registry.http.rest.router import create_router as rest_router
 from vigia_registry.identity.domain import Vault
@@ -13,11 +14,14 @@ from vigia_registry.identity.service import StoredCredentials
 from vigia_registry.settings import Settings
 from vigia_runtime.http import create_app, serve
 from vigia_runtime.lifecycle import Lifecycle
+from vigia_runtime.settings import SettingsError
 
 
 def build(deps: Deps) -> FastAPI:
-    """The app with all its routes."""
+    """The app with all its routes; SettingsError."""
     settings = deps.settings
+    if unknown := sorted(settings.rates.operations.keys() - {operation.name for operation in OPERATIONS}):
+        raise SettingsError([f"VIGIA_REGISTRY_RATES__OPERATIONS: no such operation: {', '.join(unknown)}"])
     app = create_app("registry", "1", max_body_bytes=settings.http.max_body_bytes)
     credentials = StoredCredentials(deps.database, Vault(settings.secret_key.get_secret_value()))
     app.include_router(internal_router(credentials, settings.internal_token))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, and_, delete, select, text
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,6 +28,7 @@ from vigia_registry.hosting.tables import announcements, hostings
 from vigia_registry.hosting.tables import revisions as revision_numbers
 from vigia_registry.models.tables import model_versions
 from vigia_registry.projects.tables import projects
+from vigia_registry.tags.tables import tags
 from vigia_vision import Manifest
 
 SOURCE = "vigia/registry"
@@ -128,6 +129,10 @@ async def _serving(session: AsyncSession, of_project: ColumnElement[bool]) -> di
             model_versions.c.created_at,
             model_versions.c.evaluation_ended_at,
             hostings.c.triton_model,
+            select(func.jsonb_object_agg(tags.c.key, tags.c.value))
+            .where(tags.c.resource_arn == model_versions.c.arn)
+            .scalar_subquery()
+            .label("tags"),
         )
         .join(projects, projects.c.id == model_versions.c.project_id)
         .join(hostings, hostings.c.model_version_id == model_versions.c.id)
@@ -154,6 +159,7 @@ def _record(row: Row[*tuple[Any, ...]]) -> Deployment:
             review_high=threshold.review_high,
             created_at=row.evaluation_ended_at or row.created_at,
         ),
+        tags=row.tags or {},
         revision=1,
         changed_at=_UNSET,
     )

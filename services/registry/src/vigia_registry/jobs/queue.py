@@ -17,6 +17,7 @@ DELETE_DATASET: Final = "delete-dataset"
 DELETE_MODEL: Final = "delete-model"
 DELETE_PROJECT: Final = "delete-project"
 EXPIRE_OBJECTS: Final = "expire-objects"
+PACKAGE_MODEL: Final = "package-model"
 
 # Never opened: it only writes the row, on the connection it is given.
 _QUEUE = App(connector=PsycopgConnector())
@@ -40,6 +41,11 @@ async def model_deletion(session: AsyncSession, model_version_id: UUID) -> None:
 async def project_deletion(session: AsyncSession, project_id: UUID) -> None:
     """Remove a project that is marked for it."""
     await _defer(session, DELETE_PROJECT, "project", project_id)
+
+
+async def packaging(session: AsyncSession, job_id: UUID) -> None:
+    """Make the component of a packaging job."""
+    await _defer(session, PACKAGE_MODEL, "packaging", job_id)
 
 
 async def _defer(session: AsyncSession, task: str, kind: str, subject: UUID) -> None:

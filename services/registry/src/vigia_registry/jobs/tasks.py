@@ -15,14 +15,22 @@ from vigia_registry import retention
 from vigia_registry.bootstrap import Deps
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import fail, import_entries
-from vigia_registry.jobs.queue import DELETE_DATASET, DELETE_MODEL, DELETE_PROJECT, EXPIRE_OBJECTS, IMPORT_ENTRIES
+from vigia_registry.jobs.queue import (
+    DELETE_DATASET,
+    DELETE_MODEL,
+    DELETE_PROJECT,
+    EXPIRE_OBJECTS,
+    IMPORT_ENTRIES,
+    PACKAGE_MODEL,
+)
 from vigia_registry.models.deletion import StillHostedError, delete_model
+from vigia_registry.packaging import job as packaging
 from vigia_registry.projects.deletion import delete_project
 
 #: The key of ``Deps`` in a worker's additional context.
 DEPS: Final = "deps"
 
-#: How often an import is tried: with the waits in between, about a minute of trouble outside.
+#: How often an import or a packaging is tried: with the waits in between, about a minute of trouble outside.
 _ATTEMPTS: Final = 6
 _LONGEST_WAIT: Final = 60
 
@@ -50,6 +58,7 @@ class _Again(BaseRetryStrategy):
 def register(app: App) -> None:
     """Teach ``app`` every job."""
     app.task(name=IMPORT_ENTRIES, pass_context=True, retry=_Again(_ATTEMPTS))(_import_entries)
+    app.task(name=PACKAGE_MODEL, pass_context=True, retry=_Again(_ATTEMPTS))(_package_model)
     app.task(name=DELETE_DATASET, pass_context=True, retry=_Again(None))(_delete_dataset)
     app.task(name=DELETE_MODEL, pass_context=True, retry=_Again(None))(_delete_model)
     app.task(name=DELETE_PROJECT, pass_context=True, retry=_Again(None))(_delete_project)
@@ -73,6 +82,18 @@ async def _import_entries(context: JobContext, subject: str) -> None:
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
             await fail(deps.database, UUID(subject), "The import failed for an internal reason. Try again.")
+        raise
+
+
+async def _package_model(context: JobContext, subject: str) -> None:
+    deps = _deps(context)
+    try:
+        await packaging.package(deps.database, deps.objects, UUID(subject))
+    # A process boundary, as above.
+    except Exception:
+        if context.job.attempts + 1 >= _ATTEMPTS:
+            message = "The packaging failed for an internal reason. Start another job."
+            await packaging.fail(deps.database, deps.objects, UUID(subject), message)
         raise
 
 

@@ -113,7 +113,7 @@ async def _housekeeping(app: App, deps: Deps) -> None:
     while True:
         async with deps.database.transaction() as session:
             await idempotency.purge(session)
-        await trainings.fail_overdue(deps.database)
+        await trainings.fail_overdue(deps.database, deps.settings.quotas)
         await app.job_manager.delete_old_jobs(
             nb_hours=_KEEP_FINISHED_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
         )

@@ -12,6 +12,7 @@ from vigia_registry.models.domain import ModelState
 from vigia_registry.models.service import artifact_prefix
 from vigia_registry.objects import remove_below
 from vigia_registry.projects import repository as projects
+from vigia_registry.tags import repository as tags
 from vigia_runtime.objects import ObjectStore
 
 
@@ -33,4 +34,5 @@ async def delete_model(database: Database, objects: ObjectStore, bucket: str, mo
         project = await projects.lock_by_id(session, model.project_id)
         if project is not None:
             await remove_below(objects, bucket, artifact_prefix(project.name, model) + "/")
+        await tags.remove_all(session, model.arn)
         await repository.remove(session, model.id)

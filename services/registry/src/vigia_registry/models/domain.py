@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -47,9 +48,6 @@ MAY_START: Final = frozenset({AwsStatus.TRAINED, AwsStatus.HOSTING_FAILED})
 MAY_STOP: Final = frozenset({AwsStatus.HOSTED, AwsStatus.HOSTING_FAILED})
 MAY_DELETE: Final = frozenset({AwsStatus.TRAINED, AwsStatus.TRAINING_FAILED, AwsStatus.HOSTING_FAILED})
 
-#: A training that takes longer has failed: 24 hours of training and 24 of testing.
-LONGEST_TRAINING: Final = timedelta(hours=48)
-
 _HOSTED: Final = {
     Observed.ABSENT: AwsStatus.STARTING_HOSTING,
     Observed.LOADING: AwsStatus.STARTING_HOSTING,
@@ -83,19 +81,13 @@ VersionName = int | Literal["latest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
-    key: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """What a customer asks for when a version is to be trained."""
 
     output: OutputLocation
     description: str | None = None
     kms_key_id: str | None = None
-    tags: tuple[Tag, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +104,6 @@ class ModelVersion:
     status_message: str
     description: str | None
     kms_key_id: str | None
-    tags: tuple[Tag, ...]
     output: OutputLocation
     training_manifest: ObjectRef
     test_manifest: ObjectRef | None

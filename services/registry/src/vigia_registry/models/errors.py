@@ -16,6 +16,13 @@ class ModelNotFound(NotFound):
         super().__init__("model_not_found", f"Project {project} has no model version {version}.", _id(project, version))
 
 
+class ArnNotFound(NotFound):
+    """The ARN is of nothing that the caller has here: unknown, or of another account, region, service or kind."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__("arn_not_found", f"There is no model version {arn}.", about(Resource.MODEL, arn))
+
+
 class ModelBusy(Conflict):
     """Its status forbids the operation."""
 
@@ -24,6 +31,15 @@ class ModelBusy(Conflict):
             "model_busy",
             f"Model version {version} of project {project} is {status.value}; it cannot be {operation} now.",
             {**_id(project, version), "status": status.value},
+        )
+
+
+class ModelBeingPackaged(Conflict):
+    def __init__(self, project: str, version: VersionName, job: str) -> None:
+        super().__init__(
+            "model_being_packaged",
+            f"Model version {version} of project {project} is being packaged by job {job}; delete it afterwards.",
+            _id(project, version),
         )
 
 

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_contracts.base import ObjectRef, Payload
 from vigia_contracts.training import ModelMetrics, OutputLocation
 from vigia_registry.identity.domain import Owner
-from vigia_registry.models.domain import TRANSITIONS, ModelState, ModelVersion, Tag, VersionName
+from vigia_registry.models.domain import TRANSITIONS, ModelState, ModelVersion, VersionName
 from vigia_registry.models.tables import model_versions
 from vigia_registry.states import step
 
+_COLUMNS = tuple(column for column in model_versions.c if column is not model_versions.c.tags)
 _REFS = ("training_manifest", "test_manifest", "artifact", "evaluation_manifest", "evaluation_result")
 
 
@@ -28,7 +29,6 @@ def _model(row: RowMapping) -> ModelVersion:
         **{
             **values,
             "state": ModelState(row["state"]),
-            "tags": tuple(Tag(**tag) for tag in row["tags"]),
             "output": OutputLocation.model_validate(row["output"]),
             "metrics": None if row["metrics"] is None else ModelMetrics.model_validate(row["metrics"]),
         }
@@ -42,7 +42,7 @@ def _stored(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _version(project_id: UUID, version: VersionName) -> Select[Any]:
-    query = select(model_versions).where(model_versions.c.project_id == project_id)
+    query = select(*_COLUMNS).where(model_versions.c.project_id == project_id)
     if version == "latest":
         return query.order_by(model_versions.c.version.desc()).limit(1)
     return query.where(model_versions.c.version == version)
@@ -64,7 +64,6 @@ async def add(session: AsyncSession, model: ModelVersion) -> None:
                     "status_message": model.status_message,
                     "description": model.description,
                     "kms_key_id": model.kms_key_id,
-                    "tags": [{"key": tag.key, "value": tag.value} for tag in model.tags],
                     "output": model.output,
                     "training_manifest": model.training_manifest,
                     "test_manifest": model.test_manifest,
@@ -90,21 +89,32 @@ async def lock(session: AsyncSession, project_id: UUID, version: VersionName) ->
 
 async def lock_by_id(session: AsyncSession, model_version_id: UUID) -> ModelVersion | None:
     """The version of that id, locked, or None."""
-    query = select(model_versions).where(model_versions.c.id == model_version_id).with_for_update(key_share=True)
+    query = select(*_COLUMNS).where(model_versions.c.id == model_version_id).with_for_update(key_share=True)
     row = (await session.execute(query)).one_or_none()
     return None if row is None else _model(row._mapping)
 
 
 async def lock_by_arn(session: AsyncSession, arn: str) -> ModelVersion | None:
     """The version of that ARN, locked, or None."""
-    query = select(model_versions).where(model_versions.c.arn == arn).with_for_update(key_share=True)
+    query = select(*_COLUMNS).where(model_versions.c.arn == arn).with_for_update(key_share=True)
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else _model(row._mapping)
+
+
+async def find_by_arn(session: AsyncSession, owner: Owner, arn: str) -> ModelVersion | None:
+    """The version of that ARN, where the account has it in the region; else None."""
+    query = select(*_COLUMNS).where(
+        model_versions.c.arn == arn,
+        model_versions.c.account_id == owner.account_id,
+        model_versions.c.region == owner.region,
+    )
     row = (await session.execute(query)).one_or_none()
     return None if row is None else _model(row._mapping)
 
 
 async def page(session: AsyncSession, project_id: UUID, before: int | None, limit: int) -> list[ModelVersion]:
     """Up to ``limit`` versions of the project, newest first, older than number ``before``."""
-    query = select(model_versions).where(model_versions.c.project_id == project_id)
+    query = select(*_COLUMNS).where(model_versions.c.project_id == project_id)
     if before is not None:
         query = query.where(model_versions.c.version < before)
     rows = await session.execute(query.order_by(model_versions.c.version.desc()).limit(limit))
@@ -150,7 +160,7 @@ async def move(session: AsyncSession, model: ModelVersion, target: ModelState, v
 async def overdue(session: AsyncSession, started_before: datetime) -> list[ModelVersion]:
     """Versions in training since before ``started_before``, locked; those that others hold are left out."""
     rows = await session.execute(
-        select(model_versions)
+        select(*_COLUMNS)
         .where(model_versions.c.state == ModelState.TRAINING.value, model_versions.c.created_at < started_before)
         .with_for_update(key_share=True, skip_locked=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -14,6 +15,8 @@ from vigia_contracts.training import TRAINING_REQUESTED, OutputLocation, Trainin
 from vigia_registry.datasets import repository as dataset_rows
 from vigia_registry.datasets import service as datasets
 from vigia_registry.datasets.domain import Dataset, DatasetKind
+from vigia_registry.errors import Resource
+from vigia_registry.hosting import announcements as deployments
 from vigia_registry.hosting import service as hosting
 from vigia_registry.hosting.domain import Desired, HostingView
 from vigia_registry.identity.domain import Owner
@@ -33,6 +36,8 @@ from vigia_registry.models.domain import (
     model_arn,
 )
 from vigia_registry.models.errors import (
+    ArnNotFound,
+    ModelBeingPackaged,
     ModelBusy,
     ModelNotFound,
     NotTrainable,
@@ -43,12 +48,15 @@ from vigia_registry.models.errors import (
     UnitsOutOfOrder,
 )
 from vigia_registry.models.trainability import DatasetCounts, problems
+from vigia_registry.packaging import repository as packaging
 from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import repository as project_rows
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.domain import Project
 from vigia_registry.schema import announcements
-from vigia_registry.settings import LimitSettings
+from vigia_registry.settings import LimitSettings, QuotaSettings
+from vigia_registry.tags import repository as tag_rows
+from vigia_registry.tags import service as tags
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import BucketSettings
 
@@ -61,6 +69,7 @@ async def create(
     objects: ObjectStore,
     buckets: BucketSettings,
     limits: LimitSettings,
+    quotas: QuotaSettings,
     owner: Owner,
     project_name: str,
     request: ModelRequest,
@@ -68,16 +77,17 @@ async def create(
     """A new version whose training is requested when the transaction commits.
 
     The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
-    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, OutputUnavailable, TooManyModels,
-    TooManyTrainings.
+    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, OutputUnavailable, TagReserved,
+    TooManyModels, TooManyTrainings, TooManyTags.
     """
+    tags.check(request.tags)
     # The slow part holds no lock: callers wait for each other only to be numbered.
     project = await projects.get(session, owner, project_name)
     train = await datasets.readable(session, project, DatasetKind.TRAIN)
     test = await datasets.readable(session, project, DatasetKind.TEST)
     if train is None:
         raise NotTrainable(["The project has no training dataset."])
-    found = problems(await _counts(session, train), None if test is None else await _counts(session, test))
+    found = problems(await _counts(session, train), None if test is None else await _counts(session, test), quotas)
     if found:
         raise NotTrainable(found)
     if not await objects.bucket_exists(request.output.bucket):
@@ -91,6 +101,7 @@ async def create(
     await _check_limits(session, limits, owner, project)
     model = _new_version(project, await project_rows.take_version(session, project.id), request, train_ref, test_ref)
     await repository.add(session, model)
+    await tags.put(session, Resource.MODEL, model.arn, request.tags, limits.tags)
     await _announce(session, buckets, project, model)
     return model
 
@@ -152,17 +163,41 @@ async def stop(session: AsyncSession, owner: Owner, project_name: str, version: 
 
 
 async def delete(session: AsyncSession, owner: Owner, project_name: str, version: int) -> ModelVersion:
-    """Start to delete a version that is neither trained nor hosted just now.
+    """Start to delete a version that is neither trained, hosted nor packaged just now.
 
-    ProjectNotFound, ModelNotFound, ModelBusy.
+    ProjectNotFound, ModelNotFound, ModelBusy, ModelBeingPackaged.
     """
     view = await _lock(session, owner, project_name, version)
     if view.status not in MAY_DELETE:
         raise ModelBusy(project_name, version, view.status, "deleted")
+    job = await packaging.under_way(session, view.model.id)
+    if job is not None:
+        raise ModelBeingPackaged(project_name, version, job)
     await hosting.request_stop(session, view.model.id)
     await repository.move(session, view.model, ModelState.DELETING, {"status_message": _DELETING})
     await queue.model_deletion(session, view.model.id)
     return view.model
+
+
+async def tag(session: AsyncSession, limits: LimitSettings, owner: Owner, arn: str, given: Mapping[str, str]) -> None:
+    """Tag the version of that ARN; what serves says so at once. ArnNotFound, TagReserved, TooManyTags."""
+    model = await _lock_by_arn(session, owner, arn)
+    await tags.put(session, Resource.MODEL, arn, given, limits.tags)
+    await deployments.refresh_project(session, model.project_id)
+
+
+async def untag(session: AsyncSession, owner: Owner, arn: str, keys: Collection[str]) -> None:
+    """Take tags from the version of that ARN; keys that it does not have are no error. ArnNotFound."""
+    model = await _lock_by_arn(session, owner, arn)
+    await tag_rows.remove(session, arn, keys)
+    await deployments.refresh_project(session, model.project_id)
+
+
+async def tags_of(session: AsyncSession, owner: Owner, arn: str) -> dict[str, str]:
+    """The tags of the version of that ARN, by key. ArnNotFound."""
+    if await repository.find_by_arn(session, owner, arn) is None:
+        raise ArnNotFound(arn)
+    return await tag_rows.of(session, arn)
 
 
 def artifact_prefix(project: str, model: ModelVersion) -> str:
@@ -201,7 +236,6 @@ def _new_version(
         status_message=_TRAINING,
         description=request.description,
         kms_key_id=request.kms_key_id,
-        tags=request.tags,
         output=request.output,
         training_manifest=training_manifest,
         test_manifest=test_manifest,
@@ -250,6 +284,14 @@ async def _lock(session: AsyncSession, owner: Owner, project_name: str, version:
     if model is None:
         raise ModelNotFound(project_name, version)
     return _view(model, await hosting.view(session, model.id))
+
+
+async def _lock_by_arn(session: AsyncSession, owner: Owner, arn: str) -> ModelVersion:
+    found = await repository.find_by_arn(session, owner, arn)
+    model = None if found is None else await repository.lock_by_id(session, found.id)
+    if model is None:
+        raise ArnNotFound(arn)
+    return model
 
 
 async def _status(session: AsyncSession, model: ModelVersion) -> AwsStatus:

@@ -35,6 +35,7 @@ model_versions = Table(
     Column("status_message", Text, nullable=False, server_default=""),
     Column("description", String(500)),
     Column("kms_key_id", Text),
+    # Where tags were before they had a table; a process of the release before still asks for it.
     Column("tags", JSONB, nullable=False, server_default="[]"),
     # Where the customer wants the evaluation files: vigia_contracts.training.OutputLocation.
     Column("output", JSONB, nullable=False),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from vigia_registry.settings import QuotaSettings
+
 MOST_LABELS: Final = 100
 _MOST_CLASSIFIED: Final = {"train": 16_000, "test": 4_000}
 _MOST_SEGMENTED: Final = {"train": 8_000, "test": 800}
@@ -24,7 +26,7 @@ class DatasetCounts:
         return self.normal + self.anomaly
 
 
-def problems(train: DatasetCounts, test: DatasetCounts | None) -> list[str]:
+def problems(train: DatasetCounts, test: DatasetCounts | None, quotas: QuotaSettings) -> list[str]:
     """Why the datasets do not suffice, a sentence each; empty when they do.
 
     The labels of the training dataset decide the kind of model: with anomaly labels on masks it is segmentation.
@@ -40,12 +42,20 @@ def problems(train: DatasetCounts, test: DatasetCounts | None) -> list[str]:
         "training",
         train,
         labels,
-        normal=20 if single else 10,
-        anomaly=10 if single else 0,
-        alone=20 if single else 10,
+        normal=quotas.min_normal_single if single else quotas.min_normal_train,
+        anomaly=quotas.min_anomaly_single if single else quotas.min_anomaly_train,
+        alone=quotas.min_label_single if single else quotas.min_label_separate,
     )
     if test is not None:
-        _check(found, "test", test, labels, normal=10, anomaly=10, alone=10)
+        _check(
+            found,
+            "test",
+            test,
+            labels,
+            normal=quotas.min_normal_test,
+            anomaly=quotas.min_anomaly_test,
+            alone=quotas.min_label_separate,
+        )
     for name, counts in (("train", train), ("test", test)):
         most = (_MOST_SEGMENTED if labels else _MOST_CLASSIFIED)[name]
         if counts is not None and counts.labeled > most:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vigia_contracts.base import Payload
 from vigia_contracts.training import TrainingCompleted, TrainingFailed, TrainingProgress, TrainingStarted
 from vigia_registry.db import Database
 from vigia_registry.models import repository
-from vigia_registry.models.domain import LONGEST_TRAINING, ModelState, ModelVersion
+from vigia_registry.models.domain import ModelState, ModelVersion
+from vigia_registry.settings import QuotaSettings
 from vigia_runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -43,10 +44,11 @@ async def apply(database: Database, event: Payload) -> None:
                 await repository.change(session, model.id, values)
 
 
-async def fail_overdue(database: Database) -> int:
+async def fail_overdue(database: Database, quotas: QuotaSettings) -> int:
     """Fail the trainings that began too long ago; how many there were."""
+    longest = timedelta(hours=quotas.training_hours + quotas.testing_hours)
     async with database.transaction() as session:
-        models = await repository.overdue(session, datetime.now(UTC) - LONGEST_TRAINING)
+        models = await repository.overdue(session, datetime.now(UTC) - longest)
         for model in models:
             await repository.move(session, model, ModelState.TRAINING_FAILED, {"status_message": _OVERDUE})
     return len(models)

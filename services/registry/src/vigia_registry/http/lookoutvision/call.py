@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import QueryParams
 
 from vigia_registry.bootstrap import Deps
 from vigia_registry.errors import Resource, about
@@ -25,7 +26,7 @@ class Call:
     operation: str
     owner: Owner
     path: Mapping[str, str]
-    query: Mapping[str, str]
+    query: QueryParams
     body: dict[str, Any]
     token: str | None
 

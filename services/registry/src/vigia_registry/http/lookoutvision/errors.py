@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from vigia_registry.rates import TooManyRequests
 from vigia_runtime.errors import (
     AccessDenied,
     AppError,
@@ -59,6 +60,9 @@ def translate(error: AppError) -> Failure:
             return Failure(413, "RequestEntityTooLargeException", body)
         case InvalidInput():
             return Failure(400, "ValidationException", body)
+        case TooManyRequests():
+            quota = {"QuotaCode": error.code, "ServiceCode": SERVICE}
+            return Failure(429, "ThrottlingException", {**body, **quota}, {"Retry-After": str(error.retry_after)})
         case LimitExceeded():
             quota = {"QuotaCode": error.code, "ServiceCode": SERVICE}
             return Failure(402, "ServiceQuotaExceededException", {**body, **resource, **quota})

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vigia_contracts.training import OutputLocation
 from vigia_registry.errors import Resource
 from vigia_registry.http.lookoutvision import shapes, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.shapes import Shape
 from vigia_registry.models import service as models
-from vigia_registry.models.domain import ModelRequest, Tag, VersionName
+from vigia_registry.models.domain import ModelRequest, VersionName
 
 
 async def create_model(call: Call) -> Shape:
     """Train a new version."""
     name = validation.project_name(call.path["projectName"])
     request = ModelRequest(
-        output=_output(call.body.get("OutputConfig")),
+        output=validation.s3_location(_location(call.body.get("OutputConfig")), "outputConfig.s3Location"),
         description=validation.description(call.body.get("Description")),
         kms_key_id=validation.kms_key(call.body.get("KmsKeyId")),
-        tags=tuple(Tag(key, value) for key, value in validation.tags(call.body.get("Tags"))),
+        tags=validation.tags(call.body.get("Tags")),
     )
     settings = call.deps.settings
 
     async def action(session: AsyncSession) -> Shape:
         model = await models.create(
-            session, call.deps.objects, settings.buckets, settings.limits, call.owner, name, request
+            session, call.deps.objects, settings.buckets, settings.limits, settings.quotas, call.owner, name, request
         )
         return {"ModelMetadata": shapes.new_model_metadata(model)}
 
@@ -92,11 +91,5 @@ def _model(call: Call) -> tuple[str, VersionName]:
     return validation.project_name(call.path["projectName"]), validation.model_version(call.path["modelVersion"])
 
 
-def _output(value: object) -> OutputLocation:
-    location = validation.structure(value, "outputConfig").get("S3Location")
-    place = validation.structure(location, "outputConfig.s3Location")
-    where = "outputConfig.s3Location"
-    return OutputLocation(
-        bucket=validation.bucket(place.get("Bucket"), f"{where}.bucket"),
-        prefix=validation.key_prefix(place.get("Prefix"), f"{where}.prefix") or "",
-    )
+def _location(value: object) -> object:
+    return validation.structure(value, "outputConfig").get("S3Location")

@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 from vigia_registry.http.lookoutvision import dataset_operations as datasets
 from vigia_registry.http.lookoutvision import model_operations as models
+from vigia_registry.http.lookoutvision import packaging_operations as packaging
 from vigia_registry.http.lookoutvision import project_operations as projects
+from vigia_registry.http.lookoutvision import tag_operations as tags
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import OperationNotServedError, UnknownOperationError
 from vigia_registry.http.lookoutvision.shapes import Shape
@@ -32,12 +34,15 @@ class Operation:
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """The path's parameters, or None when ``segments`` (still percent-encoded) are of another path."""
         template = self.path.split("/")
+        if template[-1].endswith("+}") and len(segments) >= len(template):
+            # An ARN has slashes, and not every client encodes them.
+            segments = [*segments[: len(template) - 1], "/".join(segments[len(template) - 1 :])]
         if len(template) != len(segments):
             return None
         found: dict[str, str] = {}
         for part, segment in zip(template, segments, strict=True):
             if part.startswith("{"):
-                found[part[1:-1]] = unquote(segment)
+                found[part.strip("{+}")] = unquote(segment)
             elif part != segment:
                 return None
         return found
@@ -47,7 +52,7 @@ _PROJECT = f"{BASE}/projects/{{projectName}}"
 _DATASET = f"{_PROJECT}/datasets/{{datasetType}}"
 _MODEL = f"{_PROJECT}/models/{{modelVersion}}"
 _PACKAGING = f"{_PROJECT}/modelpackagingjobs"
-_TAGS = f"{BASE}/tags/{{resourceArn}}"
+_TAGS = f"{BASE}/tags/{{resourceArn+}}"
 
 OPERATIONS: Final = (
     Operation("CreateProject", "POST", f"{BASE}/projects", 200, projects.create_project),
@@ -67,12 +72,14 @@ OPERATIONS: Final = (
     Operation("StopModel", "POST", f"{_MODEL}/stop", 202, models.stop_model),
     # Detection answers this one; the gateway never sends it here.
     Operation("DetectAnomalies", "POST", f"{_MODEL}/detect", 200, None),
-    Operation("StartModelPackagingJob", "POST", _PACKAGING, 200, None),
-    Operation("ListModelPackagingJobs", "GET", _PACKAGING, 200, None),
-    Operation("DescribeModelPackagingJob", "GET", f"{_PACKAGING}/{{jobName}}", 200, None),
-    Operation("TagResource", "POST", _TAGS, 200, None),
-    Operation("UntagResource", "DELETE", _TAGS, 200, None),
-    Operation("ListTagsForResource", "GET", _TAGS, 200, None),
+    Operation("StartModelPackagingJob", "POST", _PACKAGING, 200, packaging.start_model_packaging_job),
+    Operation("ListModelPackagingJobs", "GET", _PACKAGING, 200, packaging.list_model_packaging_jobs),
+    Operation(
+        "DescribeModelPackagingJob", "GET", f"{_PACKAGING}/{{jobName}}", 200, packaging.describe_model_packaging_job
+    ),
+    Operation("TagResource", "POST", _TAGS, 200, tags.tag_resource),
+    Operation("UntagResource", "DELETE", _TAGS, 200, tags.untag_resource),
+    Operation("ListTagsForResource", "GET", _TAGS, 200, tags.list_tags_for_resource),
 )
 
 

@@ -21,6 +21,7 @@ from vigia_registry.identity.domain import Owner
 from vigia_registry.models.domain import model_arn
 from vigia_registry.pagination import Pages
 from vigia_registry.projects.domain import project_arn
+from vigia_registry.rates import RateLimiter
 from vigia_runtime.errors import AccessDenied, AppError, InvalidInput, Transient
 from vigia_runtime.http import read_body, request_id
 from vigia_runtime.logging import get_logger
@@ -35,12 +36,13 @@ _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 def create_router(deps: Deps, credentials: CredentialSource) -> APIRouter:
     """Everything below ``/2020-11-20``."""
     pages = Pages(deps.settings.secret_key.get_secret_value())
+    rates = RateLimiter(deps.settings.rates)
     router = APIRouter(include_in_schema=False)
 
     async def endpoint(request: Request) -> Response:
         try:
             with passing_faults():
-                return await _answer(request, deps, credentials, pages)
+                return await _answer(request, deps, credentials, pages, rates)
         except AppError as error:
             return _failed(request, translate(error))
         except Transient as error:
@@ -55,7 +57,9 @@ def create_router(deps: Deps, credentials: CredentialSource) -> APIRouter:
     return router
 
 
-async def _answer(request: Request, deps: Deps, credentials: CredentialSource, pages: Pages) -> Response:
+async def _answer(
+    request: Request, deps: Deps, credentials: CredentialSource, pages: Pages, rates: RateLimiter
+) -> Response:
     body = await read_body(request, deps.settings.http.max_body_bytes)
     signed = signed_request(request, body)
     caller = await verify(signed, credentials.credential, datetime.now(UTC), service=SERVICE)
@@ -63,6 +67,7 @@ async def _answer(request: Request, deps: Deps, credentials: CredentialSource, p
     operation, handler, path = find(request.method, signed.path)
     # What metrics count by.
     request.scope["route"] = operation
+    rates.take(owner.account_id, SERVICE, operation.name)
     call = Call(
         deps=deps,
         pages=pages,
@@ -87,6 +92,8 @@ def _authorize(caller: Credential, call: Call) -> None:
 
 
 def _resource(call: Call) -> str:
+    if "resourceArn" in call.path:
+        return call.path["resourceArn"]
     name = call.path.get("projectName") or call.body.get("ProjectName")
     if name is None:
         return "*"

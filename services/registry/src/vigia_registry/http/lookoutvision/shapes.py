@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +10,12 @@ from vigia_contracts.base import ObjectRef
 from vigia_contracts.training import OutputLocation
 from vigia_registry.datasets.domain import Dataset, ImageStats
 from vigia_registry.models.domain import AwsStatus, ModelVersion, ModelView
+from vigia_registry.packaging.domain import Configuration, PackagingJob, PackagingState
 from vigia_registry.projects.domain import Project
 
 Shape = dict[str, Any]
+#: What packages models.
+_PACKAGING_METHOD = "GreengrassV2"
 
 
 def epoch(moment: datetime) -> float:
@@ -84,6 +88,62 @@ def model_description(view: ModelView) -> Shape:
             "KmsKeyId": model.kms_key_id,
             "MinInferenceUnits": view.min_units,
             "MaxInferenceUnits": view.max_units,
+        }
+    )
+
+
+def tag_list(tags: Mapping[str, str]) -> list[Shape]:
+    """TagList."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def packaging_metadata(project_name: str, job: PackagingJob) -> Shape:
+    """ModelPackagingJobMetadata."""
+    return _given(
+        {
+            "JobName": job.name,
+            "ProjectName": project_name,
+            "ModelVersion": str(job.model_version),
+            "ModelPackagingJobDescription": job.description,
+            "ModelPackagingMethod": _PACKAGING_METHOD,
+            "Status": job.state.value,
+            "StatusMessage": job.status_message,
+            "CreationTimestamp": epoch(job.created_at),
+            "LastUpdatedTimestamp": epoch(job.updated_at),
+        }
+    )
+
+
+def packaging_description(project_name: str, job: PackagingJob) -> Shape:
+    """ModelPackagingDescription; what was made is told once it is there."""
+    made = {
+        "ComponentVersionArn": job.component_version_arn,
+        "ComponentName": job.component_name,
+        "ComponentVersion": job.component_version,
+    }
+    return _given(
+        {
+            **packaging_metadata(project_name, job),
+            "ModelPackagingConfiguration": {"Greengrass": _greengrass(job.configuration)},
+            "ModelPackagingOutputDetails": {"Greengrass": made} if job.state is PackagingState.SUCCEEDED else None,
+        }
+    )
+
+
+def _greengrass(configuration: Configuration) -> Shape:
+    platform = configuration.platform
+    return _given(
+        {
+            "CompilerOptions": configuration.compiler_options,
+            "TargetDevice": configuration.device,
+            "TargetPlatform": None
+            if platform is None
+            else _given({"Os": platform.os, "Arch": platform.arch, "Accelerator": platform.accelerator}),
+            "S3OutputLocation": _location(configuration.output),
+            "ComponentName": configuration.component_name,
+            "ComponentVersion": configuration.component_version,
+            "ComponentDescription": configuration.component_description,
+            "Tags": tag_list(configuration.tags),
         }
     )
 

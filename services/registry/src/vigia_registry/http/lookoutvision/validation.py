@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
+from vigia_contracts.training import OutputLocation
 from vigia_registry.datasets.domain import DatasetKind
 from vigia_registry.models.domain import VersionName
 from vigia_runtime.errors import InvalidInput
+
+E = TypeVar("E", bound=StrEnum)
 
 PROJECT_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]*")
 _CLIENT_TOKEN: Final = re.compile(r"[a-zA-Z0-9-]+")
@@ -19,6 +24,12 @@ _BUCKET: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
 _KEY: Final = re.compile(r"([a-zA-Z0-9!_.*'()-][/a-zA-Z0-9!_.*'()-]*)?")
 _KMS_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}")
 _MOST_TAGS: Final = 200
+_TAG: Final = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
+_TAG_MARKS: Final = frozenset("_.:/=+-@")
+_JOB_NAME: Final = re.compile(r"[a-zA-Z0-9-]+")
+_COMPONENT_NAME: Final = re.compile(r"[a-zA-Z0-9-_.]+")
+_COMPONENT_VERSION: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
+_PLAIN_TEXT: Final = re.compile(r"[a-zA-Z0-9-_. ()':,;?]+")
 #: Versions are numbers of at most ten digits; the database holds those up to here.
 _LAST_VERSION: Final = 2**31 - 1
 #: How much of a wrong value an error repeats, characters.
@@ -179,6 +190,15 @@ def key_prefix(value: object, name: str) -> str | None:
     return optional_text(value, name, 0, 1024, _KEY)
 
 
+def s3_location(value: object, name: str) -> OutputLocation:
+    """A required place to write to."""
+    place = structure(value, name)
+    return OutputLocation(
+        bucket=bucket(place.get("Bucket"), f"{name}.bucket"),
+        prefix=key_prefix(place.get("Prefix"), f"{name}.prefix") or "",
+    )
+
+
 def description(value: object) -> str | None:
     """A model version's description."""
     return optional_text(value, "description", 1, 500, _DESCRIPTION)
@@ -189,20 +209,87 @@ def kms_key(value: object) -> str | None:
     return optional_text(value, "kmsKeyId", 1, 2048, _KMS_KEY)
 
 
-def tags(value: object) -> list[tuple[str, str]]:
-    """Tags, no key twice."""
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise invalid(value, "tags", "Member must be a list")
-    if len(value) > _MOST_TAGS:
-        raise invalid(len(value), "tags", f"Member must have length less than or equal to {_MOST_TAGS}")
+def tags(value: object, where: str = "tags") -> dict[str, str]:
+    """Tags, no key twice; none where nothing was given."""
     found: dict[str, str] = {}
-    for index, tag in enumerate(value, 1):
-        where = f"tags.{index}.member"
-        pair = structure(tag, where)
-        name = text(pair.get("Key"), f"{where}.key", 1, 128)
-        if name in found:
-            raise invalid(name, f"{where}.key", "Member must be unique")
-        found[name] = text(pair.get("Value"), f"{where}.value", 0, 256)
-    return list(found.items())
+    for index, tag in enumerate([] if value is None else _list(value, where), 1):
+        member = f"{where}.{index}.member"
+        pair = structure(tag, member)
+        key = _tag_text(pair.get("Key"), f"{member}.key", 1, 128)
+        if key in found:
+            raise invalid(key, f"{member}.key", "Member must be unique")
+        found[key] = _tag_text(pair.get("Value"), f"{member}.value", 0, 256)
+    return found
+
+
+def given_tags(value: object) -> dict[str, str]:
+    """As ``tags``, where they must be given."""
+    if value is None:
+        raise invalid("null", "tags", "Member must not be null")
+    return tags(value)
+
+
+def tag_keys(values: list[str]) -> list[str]:
+    """Keys of tags; none at all is a list too."""
+    return [_tag_text(key, f"tagKeys.{index}.member", 1, 128) for index, key in enumerate(_list(values, "tagKeys"), 1)]
+
+
+def _list(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise invalid(value, name, "Member must be a list")
+    if len(value) > _MOST_TAGS:
+        raise invalid(len(value), name, f"Member must have length less than or equal to {_MOST_TAGS}")
+    return value
+
+
+def _tag_text(value: object, name: str, least: int, most: int) -> str:
+    found = text(value, name, least, most)
+    # Letters, separators and numbers of any script: re has no names for them.
+    if not all(mark in _TAG_MARKS or unicodedata.category(mark)[0] in "LZN" for mark in found):
+        raise invalid(found, name, f"Member must satisfy regular expression pattern: {_TAG}")
+    return found
+
+
+def resource_arn(value: object) -> str:
+    """The ARN of what tags are about."""
+    return text(value, "resourceArn", 1, 1011)
+
+
+def one_of(value: object, name: str, choices: type[E]) -> E:
+    """A required member of a closed set."""
+    found = text(value, name, 1, 64)
+    try:
+        return choices(found)
+    except ValueError:
+        allowed = ", ".join(choice.value for choice in choices)
+        raise invalid(found, name, f"Member must satisfy enum value set: [{allowed}]") from None
+
+
+def job_name(value: object) -> str:
+    """The name of a packaging job."""
+    return text(value, "jobName", 1, 64, _JOB_NAME)
+
+
+def job_description(value: object) -> str | None:
+    """A packaging job's description."""
+    return optional_text(value, "description", 1, 256, _PLAIN_TEXT)
+
+
+def component_name(value: object, name: str) -> str:
+    """The name of a component."""
+    return text(value, name, 1, 128, _COMPONENT_NAME)
+
+
+def component_version(value: object, name: str) -> str | None:
+    """The version of a component: three numbers."""
+    return optional_text(value, name, 1, 64, _COMPONENT_VERSION)
+
+
+def component_description(value: object, name: str) -> str | None:
+    """A component's description."""
+    return optional_text(value, name, 1, 256, _PLAIN_TEXT)
+
+
+def compiler_options(value: object, name: str) -> str | None:
+    """Compiler options as they came; what may stand in them is not the protocol's matter."""
+    return optional_text(value, name, 3, 1024)
