@@ -36,6 +36,8 @@ SETTINGS: dict[str, dict[str, type[ServiceSettings]]] = {
         "http": aggregator.ServeSettings,
     },
 }
+#: What the names of settings that hold a secret have in them.
+SECRET_WORDS = ("SECRET", "TOKEN", "ACCESS_KEY", "SEALING_KEY", "POSTGRES__URL")
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 
 
@@ -107,7 +109,10 @@ def test_secrets_come_by_reference_only(rendered: list[dict[str, Any]]) -> None:
     for name, pod in pods(rendered):
         for container in pod["containers"]:
             for variable in container.get("env", []):
-                secret = any(word in variable["name"] for word in ("SECRET", "TOKEN", "ACCESS_KEY", "POSTGRES__URL"))
+                secret = any(
+                    word in variable["name"]
+                    for word in ("SECRET", "TOKEN", "ACCESS_KEY", "SEALING_KEY", "POSTGRES__URL")
+                )
                 assert secret == ("valueFrom" in variable), f"{name} {variable['name']}"
 
 

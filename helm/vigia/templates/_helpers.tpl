@@ -74,6 +74,12 @@ aggregator: [kafka, postgres, objects, http, registry]
 - {name: {{ $p }}OBJECTS__REGION, value: {{ $v.region | quote }}}
 {{ include "vigia.secretEnv" (dict "name" (print $p "OBJECTS__ACCESS_KEY_ID") "key" "access_key_id" "secret" $secret) }}
 {{ include "vigia.secretEnv" (dict "name" (print $p "OBJECTS__SECRET_ACCESS_KEY") "key" "secret_access_key" "secret" $secret) }}
+{{- if and $v.sealing.existingSecret (ne .service "ingestion") }}
+{{ include "vigia.secretEnv" (dict "name" (print $p "OBJECTS__SEALING_KEY") "key" "sealing_key" "secret" $v.sealing.existingSecret) }}
+{{- if $v.sealing.keysSecret }}
+- {name: {{ $p }}OBJECTS__KEYS_FOLDER, value: /run/vigia/keys}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if has "triton" $groups }}
 - {name: {{ $p }}TRITON__URLS, value: {{ include "vigia.tritonUrls" .root | quote }}}

@@ -130,7 +130,7 @@ class World:
             raise self.stored
         return self.bytes
 
-    async def put(self, key: str, data: bytes, content_type: str) -> ObjectRef:
+    async def put(self, key: str, data: bytes, content_type: str, account_id: str) -> ObjectRef:
         self.kept[key] = data
         return ObjectRef(bucket="evidence", key=key)
 
@@ -302,9 +302,9 @@ async def test_evidence_is_stored_before_the_inspection_is_published() -> None:
     order: list[str] = []
     put, announce = world.put, world.announce
 
-    async def noted_put(key: str, data: bytes, content_type: str) -> ObjectRef:
+    async def noted_put(key: str, data: bytes, content_type: str, account_id: str) -> ObjectRef:
         order.append("evidence")
-        return await put(key, data, content_type)
+        return await put(key, data, content_type, account_id)
 
     async def noted_announce(inspection: Inspection, key: str | None, trace: Mapping[str, str]) -> None:
         order.append("inspection")

@@ -31,10 +31,13 @@ from vigia_contracts.training import (
 )
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.kafka.topics import ensure_topics, topic_name
+from vigia_runtime.sealing import Keyring, is_sealed
 from vigia_runtime.settings import KafkaSettings
 from vigia_vision import Artifact
 
 WAIT = 240.0
+ACCOUNT = "111122223333"
+ROOT_KEY = "a-root-key-of-thirty-two-characters"
 
 
 class Line:
@@ -53,8 +56,8 @@ class Line:
         key = f"snapshots/{version}.manifest"
         self.client.put_object(Bucket=self.bucket, Key=key, Body=manifest)
         return TrainingRequest(
-            model_arn=f"arn:aws:lookoutvision:us-east-1:1:model/plates/{version}",
-            account_id="1",
+            model_arn=f"arn:aws:lookoutvision:us-east-1:{ACCOUNT}:model/plates/{version}",
+            account_id=ACCOUNT,
             region="us-east-1",
             project="plates",
             model_version=str(version),
@@ -70,6 +73,12 @@ class Line:
                 TRAINING_REQUESTED, "test", request.model_arn, datetime.now(UTC), request, key=request.model_arn
             )
             await producer.send(TRAINING_JOBS, event)
+
+    def opened(self, key: str) -> bytes:
+        """A sealed object's content; it lies there encrypted."""
+        stored = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        assert is_sealed(stored)
+        return Keyring([ROOT_KEY]).open(stored, f"{self.bucket}/{key}")
 
     async def until(self, condition: Callable[[Payload], bool]) -> Any:
         """The first announcement, said or to come, for which the condition holds."""
@@ -91,6 +100,7 @@ class Line:
             "VIGIA_TRAINING_OBJECTS__ENDPOINT": self.address.endpoint,
             "VIGIA_TRAINING_OBJECTS__ACCESS_KEY_ID": self.address.access_key_id,
             "VIGIA_TRAINING_OBJECTS__SECRET_ACCESS_KEY": self.address.secret_access_key,
+            "VIGIA_TRAINING_OBJECTS__SEALING_KEY": ROOT_KEY,
             "VIGIA_TRAINING_SIDE__PORT": "0",
             "VIGIA_TRAINING_LEARNING__IMAGES": "96",
             "VIGIA_TRAINING_LEARNING__ITERATIONS": "40",
@@ -185,11 +195,7 @@ async def test_a_job_survives_the_death_of_its_worker_and_has_one_effect(line: L
 
     folder = completed.artifact.key.rsplit("/", 1)[0] + "/"
     assert folder.startswith("artifacts/1/")
-    files = {
-        key.removeprefix(folder): line.client.get_object(Bucket=line.bucket, Key=key)["Body"].read()
-        for key in keys
-        if key.startswith(folder)
-    }
+    files = {key.removeprefix(folder): line.opened(key) for key in keys if key.startswith(folder)}
     artifact = Artifact.load(files)
     assert folder == f"artifacts/1/{artifact.folder}/"
     assert completed.artifact.sha256 == artifact.digest

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from vigia_runtime.errors import AccessDenied, Transient
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.sealing import Seal, SealError, UnknownKey
 from vigia_runtime.settings import ObjectSettings
 
 
@@ -144,3 +145,24 @@ async def test_a_stranger_makes_no_bucket(store_settings: ObjectSettings) -> Non
     wrong = store_settings.model_copy(update={"secret_access_key": SecretStr("wrong")})
     with pytest.raises(AccessDenied):
         await ObjectStore(wrong).create_bucket(f"b-{uuid.uuid4().hex[:12]}")
+
+
+async def test_what_is_sealed_lies_encrypted_and_is_read_as_it_was(store_settings: ObjectSettings, bucket: str) -> None:
+    sealing = store_settings.model_copy(update={"sealing_key": SecretStr("r" * 32)})
+    store, plain = ObjectStore(sealing), ObjectStore(store_settings)
+    data = b"a photograph of a part" * 100
+    reference = await store.put(bucket, "k", data, "image/jpeg", Seal("111122223333"))
+    assert reference.sha256 == hashlib.sha256(data).hexdigest()
+    assert reference.size == len(data)
+    assert b"photograph" not in await plain.get(bucket, "k")
+    assert await store.get(bucket, "k") == data
+    assert b"".join([chunk async for chunk in store.get_stream(bucket, "k", 100)]) == data
+    await plain.put(bucket, "moved", await plain.get(bucket, "k"))
+    with pytest.raises(SealError):
+        await store.get(bucket, "moved")
+    # What was there before the key was, and what is not ours, is read as it is.
+    await plain.put(bucket, "old", data, seal=Seal("111122223333"))
+    assert await store.get(bucket, "old") == await plain.get(bucket, "old") == data
+    with pytest.raises(UnknownKey):
+        await store.put(bucket, "none", data, seal=Seal("111122223333", "no-such-key"))
+    assert not await store.exists(bucket, "none")

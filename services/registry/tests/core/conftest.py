@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
@@ -32,6 +33,7 @@ from vigia_registry.settings import BootstrapSettings, LimitSettings, RateSettin
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.lifecycle import Lifecycle
+from vigia_runtime.sealing import Keyring, is_sealed
 from vigia_runtime.settings import HttpSettings, KafkaSettings, ObjectSettings, PostgresSettings
 from vigia_runtime.signin import Credential
 from vigia_stack.parts.objects import ObjectStoreAddress
@@ -40,6 +42,7 @@ T = TypeVar("T")
 ACCOUNT, REGION = "111122223333", "us-east-1"
 KEY, SECRET = "AKIAVIGIATESTADMIN01", "a-secret-that-only-the-tests-know"
 BUCKET = "registry-tests-customer"
+SEALING_KEY = "a-root-key-of-thirty-two-characters"
 
 
 class Running:
@@ -119,6 +122,12 @@ class Registry:
         self.s3().put_object(Bucket=BUCKET, Key=key, Body=data)
         return {"Bucket": BUCKET, "Key": key}
 
+    def opened(self, bucket: str, key: str) -> bytes:
+        """The content of an object that the registry keeps for itself; it lies there encrypted."""
+        stored = self.s3().get_object(Bucket=bucket, Key=key)["Body"].read()
+        assert is_sealed(stored)
+        return Keyring([SEALING_KEY]).open(stored, f"{bucket}/{key}")
+
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of a query on the registry's database."""
         with psycopg.connect(self.settings.postgres.url.get_secret_value(), autocommit=True) as connection:
@@ -169,7 +178,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddress) -> Settings:
+def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddress, keys: Path) -> Settings:
     return Settings(
         kafka=KafkaSettings(bootstrap=kafka, topic_prefix=prefix),
         postgres=PostgresSettings(url=SecretStr(postgres), pool_size=10),
@@ -178,6 +187,8 @@ def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddr
             region=store.region,
             access_key_id=store.access_key_id,
             secret_access_key=SecretStr(store.secret_access_key),
+            sealing_key=SecretStr(SEALING_KEY),
+            keys_folder=keys,
         ),
         http=HttpSettings(port=free_port()),
         bootstrap=BootstrapSettings(
@@ -192,13 +203,13 @@ def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddr
 
 
 @contextlib.contextmanager
-def surroundings(postgres_server: str, kafka: str, store: ObjectStoreAddress) -> Iterator[Registry]:
+def surroundings(postgres_server: str, kafka: str, store: ObjectStoreAddress, keys: Path) -> Iterator[Registry]:
     """A migrated database, topics and buckets, without any process."""
     name = f"registry_{uuid.uuid4().hex[:10]}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"create database {name} template template0")
     url = postgres_server.rpartition("/")[0] + f"/{name}"
-    settings = make_settings(url, kafka, f"t{uuid.uuid4().hex[:10]}.", store)
+    settings = make_settings(url, kafka, f"t{uuid.uuid4().hex[:10]}.", store, keys)
     migrate(settings)
     topics = (TRAINING_JOBS, TRAINING_EVENTS, dead_topic(TRAINING_EVENTS))
     asyncio.run(ensure_topics(settings.kafka, topics))
@@ -212,9 +223,11 @@ def surroundings(postgres_server: str, kafka: str, store: ObjectStoreAddress) ->
 
 
 @pytest.fixture(scope="session")
-def registry(postgres_server: str, kafka: str, object_store: ObjectStoreAddress) -> Iterator[Registry]:
+def registry(
+    postgres_server: str, kafka: str, object_store: ObjectStoreAddress, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
     """The registry with its two processes."""
-    with surroundings(postgres_server, kafka, object_store) as made:
+    with surroundings(postgres_server, kafka, object_store, tmp_path_factory.mktemp("keys")) as made:
         running = [Running(http.main, made.settings), Running(worker.main, made.settings)]
         until(partial(answers, made.url))
         yield made
@@ -223,9 +236,11 @@ def registry(postgres_server: str, kafka: str, object_store: ObjectStoreAddress)
 
 
 @pytest.fixture(scope="module")
-def alone(postgres_server: str, kafka: str, object_store: ObjectStoreAddress) -> Iterator[Registry]:
+def alone(
+    postgres_server: str, kafka: str, object_store: ObjectStoreAddress, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
     """A registry of which no process runs."""
-    with surroundings(postgres_server, kafka, object_store) as made:
+    with surroundings(postgres_server, kafka, object_store, tmp_path_factory.mktemp("keys")) as made:
         yield made
 
 

@@ -178,8 +178,7 @@ def test_separate_datasets_need_less(registry: Registry, lookout: Any, project: 
     arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
     [request] = requests_for(registry, arn)
     assert request.test_manifest is not None
-    tested = registry.s3().get_object(Bucket=request.test_manifest.bucket, Key=request.test_manifest.key)
-    assert len(tested["Body"].read().splitlines()) == 20
+    assert len(registry.opened(request.test_manifest.bucket, request.test_manifest.key).splitlines()) == 20
 
 
 def test_a_dataset_that_changes_while_it_is_read_is_not_trained_on(

@@ -22,7 +22,7 @@ from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs.queue import JOBS_SCHEMA
 from vigia_registry.projects import service as projects
 
-from .conftest import ACCOUNT, REGION, Registry, answers, free_port, until
+from .conftest import ACCOUNT, REGION, SEALING_KEY, Registry, answers, free_port, until
 from .manifests import line
 
 COMMAND = [str(Path(sys.executable).with_name("vigia-registry"))]
@@ -39,6 +39,7 @@ def environment(registry: Registry, **more: str) -> dict[str, str]:
         "OBJECTS__REGION": registry.store.region,
         "OBJECTS__ACCESS_KEY_ID": registry.store.access_key_id,
         "OBJECTS__SECRET_ACCESS_KEY": registry.store.secret_access_key,
+        "OBJECTS__SEALING_KEY": SEALING_KEY,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "INTERNAL_TOKEN": settings.internal_token.get_secret_value(),
         "SIDE__PORT": str(free_port()),

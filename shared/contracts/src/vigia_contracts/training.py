@@ -30,6 +30,7 @@ class TrainingRequest(Payload):
     test_manifest: ObjectRef | None = Field(default=None, description="None: training splits by itself")
     output: OutputLocation = Field(description="where the customer wants the evaluation files")
     artifact_prefix: OutputLocation = Field(description="folder for the artifact, ours, content-addressed below")
+    kms_key_id: str | None = Field(default=None, description="key that seals the artifact; None: the account's own")
     seed: int = 0
     requested_at: UtcTime
 

@@ -19,6 +19,7 @@ from obstore.store import S3Store
 
 from vigia_contracts.base import ObjectRef
 from vigia_runtime.errors import AccessDenied, AppError, NotFound, Transient
+from vigia_runtime.sealing import Keyring, Seal, UnknownKey, is_sealed
 from vigia_runtime.settings import ObjectSettings
 
 _RETRY: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
@@ -56,32 +57,57 @@ class ObjectStore:
     """Objects of any bucket of one store. Safe to share among tasks.
 
     Every method raises BucketNotFound, ObjectNotFound (reading), AccessDenied, or Transient when the store does not
-    answer after a few attempts.
+    answer after a few attempts. Objects written with a ``seal`` are encrypted at rest (where the settings have a key)
+    and opened when they are read: SealError where that fails. Digests and sizes in references are those of the content.
     """
 
     def __init__(self, settings: ObjectSettings) -> None:
         self._settings = settings
         self._stores: dict[str, S3Store] = {}
+        self._keyring = _keyring(settings)
+
+    def check(self, seal: Seal) -> None:
+        """UnknownKey where nothing could be sealed so, because the key it names is not here."""
+        if self._keyring is not None:
+            self._keyring.check(seal)
+        elif seal.key_id is not None:
+            raise UnknownKey(seal.key_id)
 
     async def get(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
         """The object's bytes."""
         async with self._errors(bucket, key):
             options: Any = {"version": version_id} if version_id else None
             result = await obstore.get_async(self._store(bucket), key, options=options)
-            return bytes(await result.bytes_async())
+            data = bytes(await result.bytes_async())
+        return self._opened(bucket, key, data)
 
     async def get_stream(self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024) -> AsyncIterator[bytes]:
-        """The object's bytes in chunks of about ``chunk_bytes``."""
+        """The object's bytes in chunks of about ``chunk_bytes``; a sealed one in one piece."""
+        first = True
         async with self._errors(bucket, key):
             result = await obstore.get_async(self._store(bucket), key)
             async for chunk in result.stream(min_chunk_size=chunk_bytes):
+                if first and self._keyring is not None and is_sealed(bytes(chunk)):
+                    yield await self.get(bucket, key)
+                    return
+                first = False
                 yield bytes(chunk)
 
-    async def put(self, bucket: str, key: str, data: bytes, content_type: str | None = None) -> ObjectRef:
-        """Write an object; the reference carries its SHA-256 and size. Complete or absent, never half-written."""
+    async def put(
+        self, bucket: str, key: str, data: bytes, content_type: str | None = None, seal: Seal | None = None
+    ) -> ObjectRef:
+        """Write an object; the reference carries its SHA-256 and size. Complete or absent, never half-written.
+
+        ``seal``: whose it is and what key encrypts it; UnknownKey. None: it is written for others to read.
+        """
+        stored = data
+        if seal is not None:
+            self.check(seal)
+            if self._keyring is not None:
+                stored = self._keyring.seal(data, seal, f"{bucket}/{key}")
         async with self._errors(bucket, key):
             attributes: Any = {"Content-Type": content_type} if content_type else None
-            result = await obstore.put_async(self._store(bucket), key, data, attributes=attributes)
+            result = await obstore.put_async(self._store(bucket), key, stored, attributes=attributes)
         return ObjectRef(
             bucket=bucket,
             key=key,
@@ -188,6 +214,11 @@ class ObjectStore:
         if not await self.bucket_exists(bucket):
             raise BucketNotFound(bucket)
 
+    def _opened(self, bucket: str, key: str, data: bytes) -> bytes:
+        if self._keyring is None or not is_sealed(data):
+            return data
+        return self._keyring.open(data, f"{bucket}/{key}")
+
     def _store(self, bucket: str) -> S3Store:
         store = self._stores.get(bucket)
         if store is None:
@@ -219,6 +250,12 @@ class ObjectStore:
             raise AccessDenied("object_access_denied", f"access to s3://{bucket}/{key} is denied") from error
         except (BaseError, OSError) as error:
             raise _other(bucket, key, error) from error
+
+
+def _keyring(settings: ObjectSettings) -> Keyring | None:
+    if settings.sealing_key is None:
+        return None
+    return Keyring(settings.sealing_key.get_secret_value().split(), settings.keys_folder)
 
 
 def _location(region: str) -> bytes:

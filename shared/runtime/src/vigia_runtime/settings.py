@@ -100,6 +100,14 @@ class ObjectSettings(Group):
     region: str = Field(default="us-east-1", description="region the store signs for")
     access_key_id: str = Field(min_length=1, description="key id")
     secret_access_key: SecretStr = Field(description="its secret")
+    sealing_key: SecretStr | None = Field(
+        default=None,
+        description="root key (32 characters or more) that seals what Vigia stores; a line each: the first seals, all "
+        "open. None: stored as it is",
+    )
+    keys_folder: Path | None = Field(
+        default=None, description="folder of named keys, a file <account>.<name> each, for KmsKeyId"
+    )
 
 
 class TritonSettings(Group):

@@ -86,6 +86,8 @@ def environment(site: Site, service: Service) -> dict[str, str]:
             "OBJECTS__REGION": REGION,
             "OBJECTS__ACCESS_KEY_ID_FILE": files["access-key-id"],
             "OBJECTS__SECRET_ACCESS_KEY_FILE": files["secret-access-key"],
+            "OBJECTS__SEALING_KEY_FILE": str(site.secret_file("sealing-key")),
+            "OBJECTS__KEYS_FOLDER": str(site.keys()),
         },
         "triton": {"TRITON__URLS": f"127.0.0.1:{port('triton-grpc')}"},
         "registry": {

@@ -54,6 +54,12 @@ class Site:
         """A secret's value."""
         return self.secret_file(name).read_text()
 
+    def keys(self) -> Path:
+        """Folder of the named keys that seal models; its owner puts them there, a file ``<account>.<name>`` each."""
+        folder = self.state / "keys"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
     def write_secret(self, name: str, value: str) -> Path:
         """Write a value that holds a secret among the secrets."""
         return self.write_private(self._secrets() / name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vigia_contracts.base import ObjectRef
 from vigia_detection.app.errors import ImageGone, ImageTooLarge
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.sealing import Seal
 
 
 class StoredFrames:
@@ -36,6 +37,6 @@ class StoredEvidence:
         self._store = store
         self._bucket = bucket
 
-    async def put(self, key: str, data: bytes, content_type: str) -> ObjectRef:
-        """Store for good; Transient when the store does not answer."""
-        return await self._store.put(self._bucket, key, data, content_type)
+    async def put(self, key: str, data: bytes, content_type: str, account_id: str) -> ObjectRef:
+        """Store for good, sealed for the account; Transient when the store does not answer."""
+        return await self._store.put(self._bucket, key, data, content_type, Seal(account_id))

@@ -69,7 +69,7 @@ class FrameStore(Protocol):
 
 
 class EvidenceStore(Protocol):
-    async def put(self, key: str, data: bytes, content_type: str) -> ObjectRef:
+    async def put(self, key: str, data: bytes, content_type: str, account_id: str) -> ObjectRef:
         """Store for good; Transient."""
 
 

@@ -74,7 +74,9 @@ class Recorder:
     ) -> Evidence:
         async def keep_image() -> Evidence:
             key = image_key(inspection, image)
-            stored = await self._persist(lambda: self._evidence.put(key, image, media_type(image)))
+            stored = await self._persist(
+                lambda: self._evidence.put(key, image, media_type(image), inspection.account_id)
+            )
             return Evidence(image=stored)
 
         async def keep_mask() -> Evidence:
@@ -82,7 +84,7 @@ class Recorder:
             if drawn is None:
                 return Evidence()
             key = mask_key(inspection)
-            stored = await self._persist(lambda: self._evidence.put(key, drawn, PNG))
+            stored = await self._persist(lambda: self._evidence.put(key, drawn, PNG, inspection.account_id))
             return Evidence(mask=stored)
 
         images, masks = await asyncio.gather(keep_image(), keep_mask())

@@ -32,6 +32,7 @@ from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.domain import Project, prefix_of
 from vigia_runtime.objects import ObjectNotFound, ObjectStore
+from vigia_runtime.sealing import Seal
 
 _EMPTY = "The dataset was created without images."
 _IMPORTING = "The dataset is being created from its manifest."
@@ -127,7 +128,7 @@ async def update_entries(
     project = await projects.lock_active(session, owner, project_name)
     dataset = await _lock_for(session, project, kind, DatasetState.UPDATE_IN_PROGRESS)
     # A key of its own: the job removes it, and must not remove what another update waits for.
-    stored = await objects.put(bucket, f"{prefix_of(project)}changes/{uuid4()}", changes)
+    stored = await objects.put(bucket, f"{prefix_of(project)}changes/{uuid4()}", changes, seal=Seal(project.account_id))
     source = ObjectRef(bucket=stored.bucket, key=stored.key)
     await repository.move(session, dataset, DatasetState.UPDATE_IN_PROGRESS, _UPDATING, source)
     await queue.entries_import(session, dataset.id)

@@ -58,6 +58,7 @@ from vigia_registry.settings import LimitSettings, QuotaSettings
 from vigia_registry.tags import repository as tag_rows
 from vigia_registry.tags import service as tags
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.sealing import Seal
 from vigia_runtime.settings import BucketSettings
 
 _TRAINING = "The model is being trained."
@@ -77,8 +78,8 @@ async def create(
     """A new version whose training is requested when the transaction commits.
 
     The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
-    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, OutputUnavailable, TagReserved,
-    TooManyModels, TooManyTrainings, TooManyTags.
+    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputUnavailable,
+    TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
     """
     tags.check(request.tags)
     # The slow part holds no lock: callers wait for each other only to be numbered.
@@ -90,6 +91,7 @@ async def create(
     found = problems(await _counts(session, train), None if test is None else await _counts(session, test), quotas)
     if found:
         raise NotTrainable(found)
+    objects.check(Seal(project.account_id, request.kms_key_id))
     if not await objects.bucket_exists(request.output.bucket):
         raise OutputUnavailable(request.output.bucket)
     train_ref = await snapshots.write(session, objects, buckets.datasets, project, train.id)
@@ -264,6 +266,7 @@ async def _announce(session: AsyncSession, buckets: BucketSettings, project: Pro
         test_manifest=model.test_manifest,
         output=model.output,
         artifact_prefix=OutputLocation(bucket=buckets.artifacts, prefix=artifact_prefix(project.name, model)),
+        kms_key_id=model.kms_key_id,
         requested_at=model.created_at,
     )
     event = Event(

@@ -11,6 +11,7 @@ from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets import repository as datasets
 from vigia_registry.projects.domain import Project, prefix_of
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.sealing import Seal
 
 
 async def write(
@@ -28,4 +29,4 @@ async def write(
         digest.update(encoded)
         lines.append(encoded)
     key = f"{prefix_of(project)}snapshots/{digest.hexdigest()}.manifest"
-    return await objects.put(bucket, key, b"".join(lines), content_type="application/jsonlines")
+    return await objects.put(bucket, key, b"".join(lines), "application/jsonlines", Seal(project.account_id))

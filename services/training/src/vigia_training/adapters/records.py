@@ -6,6 +6,7 @@ import hashlib
 
 from vigia_contracts.training import TrainingRequest
 from vigia_runtime.objects import ObjectNotFound, ObjectStore
+from vigia_runtime.sealing import Seal
 from vigia_training.app.job import JobRecord
 
 
@@ -25,7 +26,8 @@ class ObjectRecords:
 
     async def save(self, request: TrainingRequest, record: JobRecord) -> None:
         """Replaces the job's record."""
-        await self._store.put(request.artifact_prefix.bucket, _key(request), record.to_json(), "application/json")
+        seal = Seal(request.account_id)
+        await self._store.put(request.artifact_prefix.bucket, _key(request), record.to_json(), "application/json", seal)
 
 
 def _key(request: TrainingRequest) -> str:

@@ -9,6 +9,7 @@ from vigia_contracts.base import ObjectRef
 from vigia_contracts.training import TrainingRequest
 from vigia_runtime.errors import AccessDenied, NotFound
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.sealing import Seal, UnknownKey
 from vigia_training.adapters.records import under
 from vigia_training.app.train import Result, Task
 from vigia_training.domain.dataset import split_uri
@@ -53,12 +54,20 @@ async def task_of(store: ObjectStore, request: TrainingRequest) -> Task:
 async def store_result(
     store: ObjectStore, request: TrainingRequest, result: Result
 ) -> tuple[ObjectRef, ObjectRef, ObjectRef]:
-    """Writes artifact and evaluation; references to manifest.json, evaluation manifest, evaluation result."""
+    """Writes artifact (sealed) and evaluation (for the customer to read, as the output bucket keeps it).
+
+    References to manifest.json, evaluation manifest, evaluation result. BadData.
+    """
     home, output = request.artifact_prefix, request.output
+    seal = Seal(request.account_id, request.kms_key_id)
+    try:
+        store.check(seal)
+    except UnknownKey as error:
+        raise BadData(error.message) from error
     manifest: ObjectRef | None = None
     for name, content in result.artifact.all_files().items():
         kind = _TYPES.get(name[name.rfind(".") :], "application/octet-stream")
-        ref = await store.put(home.bucket, under(home.prefix, f"{result.artifact.folder}/{name}"), content, kind)
+        ref = await store.put(home.bucket, under(home.prefix, f"{result.artifact.folder}/{name}"), content, kind, seal)
         manifest = ref if name == MANIFEST_FILE else manifest
     assert manifest is not None
     refs = []
