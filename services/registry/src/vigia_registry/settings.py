@@ -41,6 +41,8 @@ class LimitSettings(Group):
     tags: int = Field(default=50, ge=1, description="tags of one resource")
     packagings: int = Field(default=20, ge=1, description="packaging jobs at once per account and region")
     packaging_jobs: int = Field(default=1000, ge=1, description="packaging jobs kept per project")
+    trials: int = Field(default=1000, ge=1, description="trial detections per project; they go only with the project")
+    trial_images: int = Field(default=2000, ge=1, le=10_000, description="images of one trial detection")
 
 
 class QuotaSettings(Group):

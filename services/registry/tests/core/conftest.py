@@ -27,7 +27,7 @@ from vigia_contracts.topics import TRAINING_EVENTS, TRAINING_JOBS, dead_topic
 from vigia_registry.bootstrap import open_deps
 from vigia_registry.entrypoints import http, worker
 from vigia_registry.identity import service as identity
-from vigia_registry.identity.domain import Vault
+from vigia_registry.identity.domain import Owner, Vault
 from vigia_registry.migrate import migrate
 from vigia_registry.settings import BootstrapSettings, LimitSettings, RateSettings, Settings
 from vigia_runtime.health import Health
@@ -86,6 +86,11 @@ class Registry:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.settings.http.port}"
+
+    @property
+    def owner(self) -> Owner:
+        """Whose things the admin's key sees."""
+        return Owner(ACCOUNT, REGION)
 
     def client(self, key: str = KEY, secret: str = SECRET, region: str = REGION, **config: Any) -> Any:
         """A boto3 client of the service that AWS withdrew; it does not try again unless ``config`` says so."""
@@ -194,7 +199,7 @@ def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddr
         bootstrap=BootstrapSettings(
             account_id=ACCOUNT, region=REGION, access_key_id=KEY, secret_access_key=SecretStr(SECRET)
         ),
-        limits=LimitSettings(projects=500, models=60, trainings=60, inference_units=5),
+        limits=LimitSettings(projects=500, models=60, trainings=60, inference_units=5, trials=3, trial_images=400),
         # Tests ask more often than clients may.
         rates=RateSettings(per_second=10_000, burst=10_000),
         secret_key=SecretStr("a-key-of-at-least-thirty-two-characters"),

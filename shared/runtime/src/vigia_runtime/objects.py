@@ -149,16 +149,18 @@ class ObjectStore:
             raise BucketNotFound(bucket)
         return sorted(found, key=lambda info: info.key)
 
-    async def pages(self, bucket: str, size: int = 1000) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Every object of the bucket, ``size`` at a time, in the store's order; no more than that is held in memory.
+    async def pages(self, bucket: str, size: int = 1000, prefix: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Objects of the bucket, ``size`` at a time, in the store's order; no more than that is held in memory.
 
-        Objects that come or go meanwhile may be told of or not; those already told of may be deleted.
+        With ``prefix`` those whose key begins with it, as in ``list``; a page may then be empty. Objects that come or
+        go meanwhile may be told of or not; those already told of may be deleted.
         """
+        folder = prefix.rsplit("/", 1)[0] if "/" in prefix else None
         found = False
-        async with self._errors(bucket, ""):
-            async for page in obstore.list(self._store(bucket), chunk_size=size):
+        async with self._errors(bucket, prefix):
+            async for page in obstore.list(self._store(bucket), prefix=folder, chunk_size=size):
                 found = True
-                yield [_info(meta) for meta in page]
+                yield [_info(meta) for meta in page if meta["path"].startswith(prefix)]
         if not found and not await self.bucket_exists(bucket):
             raise BucketNotFound(bucket)
 

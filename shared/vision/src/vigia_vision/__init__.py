@@ -8,6 +8,7 @@ from vigia_vision.artifact import Artifact, ArtifactError, GoldenSample, write_a
 from vigia_vision.decode import DecodeError, ImageInfo, Limits, decode, probe
 from vigia_vision.interpret import Answer, FoundLabel, interpret, mask_png
 from vigia_vision.manifest import Manifest
+from vigia_vision.masks import MaskError, read_mask
 from vigia_vision.prepare import Prepared, WrongSize, prepare
 from vigia_vision.session import Session
 
@@ -21,6 +22,7 @@ __all__ = [
     "ImageInfo",
     "Limits",
     "Manifest",
+    "MaskError",
     "Prepared",
     "Session",
     "WrongSize",
@@ -29,5 +31,6 @@ __all__ = [
     "mask_png",
     "prepare",
     "probe",
+    "read_mask",
     "write_artifact",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vigia_vision.manifest import BACKGROUND_COLOR, Manifest
+from vigia_vision.masks import draw_mask
 
 Floats = NDArray[np.float32]
 
@@ -104,23 +104,13 @@ def mask_png(answer: Answer, manifest: Manifest) -> bytes | None:
     """The mask as an 8-bit RGB PNG of the image's size: labels in their colours on white. None without a mask."""
     if answer.mask is None:
         return None
-    height, width = answer.mask.shape
     if not answer.labels:
+        height, width = answer.mask.shape
         return _blank_png(width, height)
-    colors = [BACKGROUND_COLOR, *(label.color for label in manifest.labels)]
-    image = Image.fromarray(answer.mask)
-    # Through a palette: Pillow looks colours up seven times as fast as numpy does.
-    image.putpalette(bytes.fromhex("".join(color[1:] for color in colors)))
-    return _png(image.convert("RGB"))
+    return draw_mask(answer.mask, [BACKGROUND_COLOR, *(label.color for label in manifest.labels)])
 
 
 @lru_cache(maxsize=64)
 def _blank_png(width: int, height: int) -> bytes:
     """The mask of a normal image. Most parts are good, so this is asked for most."""
-    return _png(Image.new("RGB", (width, height), BACKGROUND_COLOR))
-
-
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=3)
-    return file.getvalue()
+    return draw_mask(np.zeros((height, width), np.uint8), [BACKGROUND_COLOR])

@@ -18,6 +18,11 @@ DELETE_MODEL: Final = "delete-model"
 DELETE_PROJECT: Final = "delete-project"
 EXPIRE_OBJECTS: Final = "expire-objects"
 PACKAGE_MODEL: Final = "package-model"
+RUN_TRIAL: Final = "run-trial"
+
+#: Where jobs wait, and those that hold a model in memory: a worker does one of these at a time, beside the others.
+DEFAULT_QUEUE: Final = "default"
+MODEL_QUEUE: Final = "models"
 
 # Never opened: it only writes the row, on the connection it is given.
 _QUEUE = App(connector=PsycopgConnector())
@@ -48,9 +53,14 @@ async def packaging(session: AsyncSession, job_id: UUID) -> None:
     await _defer(session, PACKAGE_MODEL, "packaging", job_id)
 
 
-async def _defer(session: AsyncSession, task: str, kind: str, subject: UUID) -> None:
+async def trial_run(session: AsyncSession, trial_id: UUID) -> None:
+    """Judge the images of a trial that wait."""
+    await _defer(session, RUN_TRIAL, "trial", trial_id, MODEL_QUEUE)
+
+
+async def _defer(session: AsyncSession, task: str, kind: str, subject: UUID, queue: str = DEFAULT_QUEUE) -> None:
     connection = await (await session.connection()).get_raw_connection()
     await session.execute(text(f"SET LOCAL search_path TO {JOBS_SCHEMA}"))
     # Jobs about one thing run one after the other.
-    job = _QUEUE.configure_task(task, lock=f"{kind}:{subject}", connection=connection.driver_connection)
+    job = _QUEUE.configure_task(task, lock=f"{kind}:{subject}", queue=queue, connection=connection.driver_connection)
     await job.defer_async(subject=str(subject))

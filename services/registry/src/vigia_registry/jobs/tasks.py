@@ -22,15 +22,17 @@ from vigia_registry.jobs.queue import (
     EXPIRE_OBJECTS,
     IMPORT_ENTRIES,
     PACKAGE_MODEL,
+    RUN_TRIAL,
 )
 from vigia_registry.models.deletion import StillHostedError, delete_model
 from vigia_registry.packaging import job as packaging
 from vigia_registry.projects.deletion import delete_project
+from vigia_registry.trials import running as trials
 
 #: The key of ``Deps`` in a worker's additional context.
 DEPS: Final = "deps"
 
-#: How often an import or a packaging is tried: with the waits in between, about a minute of trouble outside.
+#: How often an import, a packaging or a trial is tried: with the waits in between, about a minute of trouble outside.
 _ATTEMPTS: Final = 6
 _LONGEST_WAIT: Final = 60
 
@@ -62,6 +64,7 @@ def register(app: App) -> None:
     app.task(name=DELETE_DATASET, pass_context=True, retry=_Again(None))(_delete_dataset)
     app.task(name=DELETE_MODEL, pass_context=True, retry=_Again(None))(_delete_model)
     app.task(name=DELETE_PROJECT, pass_context=True, retry=_Again(None))(_delete_project)
+    app.task(name=RUN_TRIAL, pass_context=True, retry=_Again(_ATTEMPTS))(_run_trial)
     # One at a time. What fails waits for the next hour; what a stopping worker breaks off, another one goes on with.
     expire = app.task(name=EXPIRE_OBJECTS, pass_context=True, retry=_Again(1), lock=EXPIRE_OBJECTS)(_expire_objects)
     app.periodic(cron=_HOURLY)(expire)
@@ -109,6 +112,21 @@ async def _delete_model(context: JobContext, subject: str) -> None:
 async def _delete_project(context: JobContext, subject: str) -> None:
     deps = _deps(context)
     await delete_project(deps.database, deps.objects, deps.settings.buckets.datasets, UUID(subject))
+
+
+async def _run_trial(context: JobContext, subject: str) -> None:
+    deps = _deps(context)
+    if context.job.attempts >= _ATTEMPTS:
+        # The worker died again and again: if it is the model that kills it, other jobs must not go on suffering.
+        await trials.fail(deps.database, UUID(subject), "The trial was broken off too often.")
+        return
+    try:
+        await trials.run_trial(deps.database, deps.objects, deps.settings.buckets.datasets, UUID(subject))
+    # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
+    except Exception:
+        if context.job.attempts + 1 >= _ATTEMPTS:
+            await trials.fail(deps.database, UUID(subject), "The trial failed for an internal reason. Start it again.")
+        raise
 
 
 async def _expire_objects(context: JobContext, timestamp: int) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vigia_registry.bootstrap import Deps
 from vigia_registry.idempotency import service as idempotency
-from vigia_registry.jobs.queue import JOBS_SCHEMA
+from vigia_registry.jobs.queue import DEFAULT_QUEUE, JOBS_SCHEMA, MODEL_QUEUE
 from vigia_registry.jobs.tasks import DEPS, register
 from vigia_registry.models import trainings
 from vigia_runtime.health import Health, Heartbeat
@@ -29,7 +29,8 @@ _RESCUE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
 _RECONNECT_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 10.0
-_JOBS_AT_ONCE: Final = 4
+#: Of each queue. A model in memory is large, so there is one, and what waits for it takes no place of other jobs.
+_JOBS_AT_ONCE: Final = {DEFAULT_QUEUE: 4, MODEL_QUEUE: 1}
 #: A stop waits this long for jobs under way; then they are cancelled and another worker starts them again.
 _GRACE_SECONDS: Final = 15.0
 _KEEP_FINISHED_HOURS: Final = 24
@@ -63,7 +64,7 @@ async def _work(deps: Deps, beat: Heartbeat, stopping: asyncio.Event) -> None:
         conninfo=deps.settings.postgres.url.get_secret_value(),
         kwargs={"options": f"-c search_path={JOBS_SCHEMA}"},
         min_size=1,
-        max_size=_JOBS_AT_ONCE,
+        max_size=sum(_JOBS_AT_ONCE.values()) + 1,
         timeout=_CONNECT_SECONDS,
     )
     app = App(connector=connector)
@@ -71,7 +72,12 @@ async def _work(deps: Deps, beat: Heartbeat, stopping: asyncio.Event) -> None:
     async with app.open_async():
         tasks = [
             asyncio.ensure_future(work)
-            for work in (stopping.wait(), _rescue(app, beat), _housekeeping(app, deps), _jobs(app, deps))
+            for work in (
+                stopping.wait(),
+                _rescue(app, beat),
+                _housekeeping(app, deps),
+                *(_jobs(app, deps, queue) for queue in _JOBS_AT_ONCE),
+            )
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -84,9 +90,10 @@ async def _work(deps: Deps, beat: Heartbeat, stopping: asyncio.Event) -> None:
             task.result()
 
 
-async def _jobs(app: App, deps: Deps) -> None:
+async def _jobs(app: App, deps: Deps, queue: str) -> None:
     await app.run_worker_async(
-        concurrency=_JOBS_AT_ONCE,
+        queues=[queue],
+        concurrency=_JOBS_AT_ONCE[queue],
         fetch_job_polling_interval=_POLL_SECONDS,
         shutdown_graceful_timeout=_GRACE_SECONDS,
         update_heartbeat_interval=HEARTBEAT_SECONDS,
@@ -95,7 +102,7 @@ async def _jobs(app: App, deps: Deps) -> None:
         additional_context={DEPS: deps},
     )
     # It logs what ended it and returns; that is nearly always the database.
-    log.warning("the job worker ended by itself and is started again")
+    log.warning("the job worker ended by itself and is started again", queue=queue)
 
 
 async def _rescue(app: App, beat: Heartbeat) -> None:

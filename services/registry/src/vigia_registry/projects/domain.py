@@ -41,4 +41,9 @@ def project_arn(region: str, account_id: str, name: str) -> str:
 
 def prefix_of(project: Project) -> str:
     """Where in the dataset bucket everything of a project lies; no two projects share it, not even by name."""
-    return f"{project.account_id}/{project.id}/"
+    return prefix_for(project.account_id, project.id)
+
+
+def prefix_for(account_id: str, project_id: UUID) -> str:
+    """As ``prefix_of``, of a project that is known by its id."""
+    return f"{account_id}/{project_id}/"

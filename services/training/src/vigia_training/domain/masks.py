@@ -13,9 +13,9 @@ from vigia_vision import masks
 
 
 def read_mask(data: bytes, mask: Mask, labels: Sequence[str], width: int, height: int) -> NDArray[np.uint8]:
-    """uint8 ``[height, width]``: 0 is background, 1.. are ``labels`` in order; see :func:`vigia_vision.masks.read_mask`.
+    """uint8 ``[height, width]``: 0 is background, 1.. are ``labels`` in order.
 
-    BadData names the file and what is wrong with it.
+    Pixels are read as :func:`vigia_vision.masks.read_mask` says. BadData names the file and what is wrong with it.
     """
     colors = dict.fromkeys(mask.background, 0)
     colors |= {rgb: 1 + labels.index(name) for rgb, name in mask.labels.items() if name in labels}

@@ -29,6 +29,11 @@ class Action(StrEnum):
     READ_CAMERAS = "vigia:ReadCameras"  # and lines
     CHANGE_CAMERAS = "vigia:ChangeCameras"
     READ_MODELS = "vigia:ReadModels"  # and hosting
+    # What AWS calls these, so that its managed policies hold here too.
+    RUN_TRIALS = "lookoutvision:StartTrialDetection"  # and verify predictions
+    LIST_TRIALS = "lookoutvision:ListTrialDetections"
+    READ_TRIALS = "lookoutvision:DescribeTrialDetection"
+    CHANGE_DATASETS = "lookoutvision:UpdateDatasetEntries"
 
 
 class Answer(BaseModel):
@@ -74,5 +79,10 @@ class Door:
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     """For the document: these statuses are answered with a problem (application/problem+json)."""
-    meanings = {400: "Bad input; `details.problems` names the fields", 404: "No such thing", 409: "In conflict"}
+    meanings = {
+        400: "Bad input; `details.problems` names the fields",
+        404: "No such thing",
+        409: "In conflict",
+        429: "A limit is reached",
+    }
     return {code: {"description": meanings[code]} for code in codes}

@@ -1,0 +1,53 @@
+"""The bytes of an image and of its masks."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from vigia_contracts.base import ObjectRef
+from vigia_registry.objects import stream
+from vigia_registry.trials.domain import Trial, TrialImage
+from vigia_registry.trials.errors import ImageNotFound
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_vision import DecodeError, probe
+from vigia_vision.decode import DEFAULT_LIMITS
+
+
+class Kind(StrEnum):
+    FILE = "file"
+    MASK = "mask"
+    CORRECTED_MASK = "corrected-mask"
+
+
+async def read_bounded(objects: ObjectStore, bucket: str, key: str) -> bytes:
+    """The object, or its beginning where it is larger than an image may be: then too long for any decoder of ours."""
+    data = bytearray()
+    async for chunk in stream(objects, ObjectRef(bucket=bucket, key=key)):
+        data += chunk
+        if len(data) > DEFAULT_LIMITS.max_bytes:
+            break
+    return bytes(data)
+
+
+async def read(objects: ObjectStore, bucket: str, trial: Trial, image: TrialImage, kind: Kind) -> tuple[bytes, str]:
+    """Bytes and media type; masks lie in ``bucket``. ImageNotFound when there is no mask, the image is gone, or what
+    is there is no image that Vigia would decode: nothing else is handed out."""
+    try:
+        data = await read_bounded(objects, *_place(bucket, trial, image, kind))
+        return data, f"image/{probe(data).format}"
+    except (BucketNotFound, ObjectNotFound) as error:
+        raise ImageNotFound(error.message) from error
+    except DecodeError as error:
+        raise ImageNotFound(f"Image {image.number} cannot be shown: {error}.") from error
+
+
+def _place(bucket: str, trial: Trial, image: TrialImage, kind: Kind) -> tuple[str, str]:
+    match kind:
+        case Kind.FILE:
+            return trial.source.bucket, image.key
+        case Kind.MASK if image.areas:
+            return bucket, trial.mask_key(image.number)
+        case Kind.CORRECTED_MASK if image.corrected_labels is not None:
+            return bucket, trial.corrected_mask_key(image.number)
+        case _:
+            raise ImageNotFound(f"Image {image.number} of trial {trial.name} has no {kind.value}.")
