@@ -245,3 +245,45 @@ def test_doctor_names_the_process_that_prometheus_cannot_read(door: DoorStub, mo
     door.answers["GET /api/v1/query"] = (200, {"data": {"result": [named, unnamed, well]}})
     (finding,) = checks.prometheus(find())
     assert finding.detail == "down: training (127.0.0.1:1), triton:8002"
+
+
+def test_trials_refuse_what_is_ambiguous_before_anything_is_asked(door: DoorStub, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes(b"x")
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    for arguments in (
+        ["run", "n", "--project", "p", "s3://b/x/", a],
+        ["run", "n", "--project", "p", a, b],  # two images of one name
+        ["run", "n", "--project", "p", str(tmp_path / "gone")],
+        ["verify", "t", "1"],
+        ["verify", "t", "1", "--correct", "--incorrect"],
+        ["verify", "t", "--correct"],
+        ["verify", "t", "1", "--all", "--correct"],
+        ["verify", "t", "1-", "--correct"],
+        ["verify", "t", "1-99999999999", "--correct"],
+        ["verify", "t", "1", "2", "--mask", f"{a}/1.png"],
+    ):
+        assert CliRunner().invoke(app, ["trials", *arguments]).exit_code == 2, arguments
+    assert door.asked == []
+
+
+def test_a_trial_that_fails_ends_the_command_with_an_error(door: DoorStub) -> None:
+    counts = dict.fromkeys(
+        ("images", "waiting", "failed", "normal", "anomaly", "unverified", "correct", "incorrect", "added"), 0
+    )
+    trial = {
+        "trial_id": "t1",
+        "name": "n",
+        "model_version": "1",
+        "project": "p",
+        "state": "in_progress",
+        "status_message": "",
+        "counts": counts,
+    }
+    failed = trial | {"state": "failed", "status_message": "The model version was deleted."}
+    door.answers = {"POST /api/v1/trials": (201, trial), "GET /api/v1/trials/t1": [(200, trial), (200, failed)]}
+    done = CliRunner().invoke(app, ["trials", "run", "n", "s3://b/x/", "--project", "p"])
+    assert done.exit_code == 1
+    assert "The model version was deleted." in done.output
+    assert json.loads(door.asked[0].body)["source"] == {"kind": "folder", "uri": "s3://b/x/"}

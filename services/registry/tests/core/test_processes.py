@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from vigia_contracts.base import ObjectRef
 from vigia_registry.bootstrap import Deps
@@ -20,9 +21,13 @@ from vigia_registry.datasets import service as datasets
 from vigia_registry.datasets.domain import DatasetKind
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs.queue import JOBS_SCHEMA
+from vigia_registry.models.tables import model_versions
 from vigia_registry.projects import service as projects
+from vigia_registry.trials import service as trials
+from vigia_registry.trials.domain import Source, SourceKind, TrialRequest
 
-from .conftest import ACCOUNT, REGION, SEALING_KEY, Registry, answers, free_port, until
+from .artifacts import colours, picture
+from .conftest import ACCOUNT, BUCKET, REGION, SEALING_KEY, Registry, answers, free_port, until
 from .manifests import line
 
 COMMAND = [str(Path(sys.executable).with_name("vigia-registry"))]
@@ -91,13 +96,62 @@ def test_a_killed_worker_leaves_nothing_half_made_and_another_goes_on(
 ) -> None:
     workers.append(subprocess.Popen([*COMMAND, "worker"], env=environment(alone)))
     doing = f"select 1 from {JOBS_SCHEMA}.procrastinate_jobs where status = 'doing'"
-    until(lambda: alone.sql(doing), 60)
+    until(lambda: bool(alone.sql(doing)), 60)
     workers[0].send_signal(signal.SIGKILL)
     workers[0].wait(10)
     assert state(alone, crowded) == ("CREATE_IN_PROGRESS", 0)
 
     workers.append(subprocess.Popen([*COMMAND, "worker"], env=environment(alone)))
     until(lambda: state(alone, crowded) == ("CREATE_COMPLETE", 15_000), 90)
+    workers[1].send_signal(signal.SIGTERM)
+    assert workers[1].wait(30) == 0
+
+
+def judged(registry: Registry) -> list[tuple[Any, ...]]:
+    return registry.sql("select number, judged_at from registry.trial_images where state = 'judged' order by number")
+
+
+def test_a_killed_worker_leaves_a_trial_where_it_was(alone: Registry, workers: list[subprocess.Popen[bytes]]) -> None:
+    """Another worker judges what is left, and nothing twice."""
+    artifact, count = colours(), 300
+    folder = f"a/{uuid.uuid4().hex}/"
+    for name, content in artifact.all_files().items():
+        alone.put(content, folder + name)
+    keys = [alone.put(picture(red=250), f"trial/{uuid.uuid4().hex}.png")["Key"] for _ in range(count)]
+
+    async def ask(deps: Deps) -> None:
+        async with deps.database.transaction() as session:
+            project = await projects.create(session, alone.owner, "tried", 1000)
+            values = {
+                "id": uuid.uuid4(),
+                "arn": "arn:tried",
+                "project_id": project.id,
+                "account_id": ACCOUNT,
+                "region": REGION,
+                "version": 1,
+                "state": "TRAINED",
+                "output": {"bucket": BUCKET, "prefix": ""},
+                "training_manifest": {"bucket": BUCKET, "key": "k"},
+                "artifact": {"bucket": BUCKET, "key": f"{folder}manifest.json", "sha256": artifact.digest},
+                "manifest": artifact.manifest.model_dump(mode="json"),
+            }
+            await session.execute(insert(model_versions).values(values))
+            request = TrialRequest("long", Source(SourceKind.IMAGES, BUCKET))
+            await trials.create(session, deps.settings.limits, alone.owner, "tried", 1, request, keys)
+
+    alone.run(ask)
+    workers.append(subprocess.Popen([*COMMAND, "worker"], env=environment(alone)))
+    until(lambda: len(judged(alone)) >= 20, 60)
+    workers[0].send_signal(signal.SIGKILL)
+    workers[0].wait(10)
+    before = judged(alone)
+    assert len(before) < count
+
+    workers.append(subprocess.Popen([*COMMAND, "worker"], env=environment(alone)))
+    until(lambda: bool(alone.sql("select 1 from registry.trials where state = 'complete'")), 90)
+    after = judged(alone)
+    assert len(after) == count
+    assert after[: len(before)] == before
     workers[1].send_signal(signal.SIGTERM)
     assert workers[1].wait(30) == 0
 

@@ -7,13 +7,16 @@ import hashlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
+from vigia_client.cli import app
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.training import TrainingCompleted
 from vigia_registry.bootstrap import Deps
@@ -633,6 +636,53 @@ def test_whoever_deletes_a_project_waits_for_the_mask_that_is_being_written(
                     await repository.remove_of_project(other, run.trial.project_id)
 
     registry.run(work)
+
+
+def test_the_command_runs_shows_verifies_and_adds(
+    registry: Registry, lookout: Any, tried: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tmp_path / "images"
+    (images / "lot 7").mkdir(parents=True)
+    for name, data in {
+        "lot 7/a.png": picture(red=250),
+        "lot 7/b.png": picture(),
+        "lot 7/c.png": picture(green=250),
+        "small.png": picture(size=(8, 8)),
+    }.items():
+        (images / name).write_bytes(data)
+    (tmp_path / "mask.png").write_bytes(mask(RED, "#FFFFFF"))
+    for name, value in {
+        "VIGIA_URL": registry.url,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": REGION,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+
+    def vigia(*arguments: str) -> str:
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["trials", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    shown = vigia("run", "by hand", str(images), "--project", tried, "--json")
+    trial = json.loads(shown)
+    assert (trial["state"], trial["counts"]["images"], trial["counts"]["anomaly"]) == ("complete", 4, 2)
+    assert "by hand" in vigia("list", "--project", tried)
+    table = vigia("show", trial["trial_id"], "--sort", "-confidence")
+    for text in ("complete", "lot 7/a.png", "anomaly", "red 50.00%", "small.png", "wrong_size"):
+        assert text in table
+    assert [
+        row["name"]
+        for row in map(json.loads, vigia("show", trial["trial_id"], "--label", "red", "--json").splitlines())
+    ] == ["lot 7/a.png"]
+    assert "incorrect: anomaly (red)" in vigia("verify", trial["trial_id"], "2", "--mask", str(tmp_path / "mask.png"))
+    assert "incorrect: normal" in vigia("verify", trial["trial_id"], "3", "--incorrect")
+    vigia("verify", trial["trial_id"], "--all", "--correct")
+    assert "nothing is left" in vigia("verify", trial["trial_id"], "--all", "--correct")
+    assert "3 images are being added" in vigia("add", trial["trial_id"])
+    assert stats(lookout, tried) == {"Total": 3, "Labeled": 3, "Normal": 1, "Anomaly": 2}
+    assert "nothing to add" in vigia("add", trial["trial_id"])
 
 
 def test_the_document_shows_every_route(registry: Registry, api: Api) -> None:

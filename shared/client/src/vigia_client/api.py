@@ -6,7 +6,7 @@ Answers are the API's JSON as it is; its shapes are in the OpenAPI documents of 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,8 @@ from vigia_client.signing import SigV4
 
 Json = dict[str, Any]
 _PAGE = 200
+#: For requests during which the server lists a folder or copies images.
+_LONG_SECONDS = 300.0
 #: Seconds that a follower's request waits for something new.
 FOLLOW_SECONDS = 20.0
 
@@ -98,6 +100,58 @@ class Vigia:
     def enable_camera(self, camera_id: str, enabled: bool = True) -> Json:
         """Read the camera, or read it no more."""
         return self._json("POST", f"/cameras/{_part(camera_id)}/{'enable' if enabled else 'disable'}")
+
+    # --- trial detections -------------------------------------------------------------------------------------------
+
+    def create_trial(
+        self, project: str, name: str, source: Mapping[str, Any], model_version: str = "latest", **fields: Any
+    ) -> Json:
+        """Create a trial. ``source``: {"kind": "folder", "uri": …}, {"kind": "images", "uris": […]} or
+        {"kind": "upload"}; ``fields``: kms_key_id."""
+        body = {"project": project, "name": name, "model_version": model_version, "source": dict(source)}
+        return self._json("POST", "/trials", json=body | fields, timeout=_LONG_SECONDS)
+
+    def upload_to_trial(self, trial_id: str, name: str, image: bytes) -> Json:
+        """Give an image to a trial that was not started yet; one of that name is replaced."""
+        return self._json("POST", f"/trials/{_part(trial_id)}/images", params={"name": name}, content=image)
+
+    def start_trial(self, trial_id: str) -> Json:
+        """Start a trial whose images were uploaded, or one again that failed."""
+        return self._json("POST", f"/trials/{_part(trial_id)}/start")
+
+    def trials(self, project: str) -> Iterator[Json]:
+        """A project's trials, newest first."""
+        return self._pages("/trials", {"project": project})
+
+    def trial(self, trial_id: str) -> Json:
+        """One trial, with counts."""
+        return self._json("GET", f"/trials/{_part(trial_id)}")
+
+    def trial_images(self, trial_id: str, **filters: Any) -> Iterator[Json]:
+        """A trial's images. Filters: state, prediction, verification, label, sort."""
+        return self._pages(f"/trials/{_part(trial_id)}/images", filters)
+
+    def trial_file(self, trial_id: str, number: int, kind: str = "file") -> bytes:
+        """The bytes of an image (``file``), its ``mask`` or its ``corrected-mask``."""
+        return self._send("GET", f"/trials/{_part(trial_id)}/images/{number}/{_part(kind)}").content
+
+    def verify_trial(
+        self, trial_id: str, numbers: Sequence[int], verification: str, corrected_class: str | None = None
+    ) -> list[Json]:
+        """Say of predictions that they are ``correct``, ``incorrect`` or ``unverified``; the images as they are now."""
+        body = {"images": list(numbers), "verification": verification, "corrected_class": corrected_class}
+        answer = self._json("PATCH", f"/trials/{_part(trial_id)}/images", json=body)
+        found: list[Json] = answer["items"]
+        return found
+
+    def correct_trial_mask(self, trial_id: str, number: int, mask: bytes) -> Json:
+        """Replace the mask of an image: a PNG with anomalies in their labels' colours."""
+        return self._json("PUT", f"/trials/{_part(trial_id)}/images/{number}/corrected-mask", content=mask)
+
+    def add_trial_images(self, trial_id: str, numbers: Sequence[int] | None = None) -> Json:
+        """Add verified images to the project's training dataset: some, or all that are not in it."""
+        body = None if numbers is None else {"images": list(numbers)}
+        return self._json("POST", f"/trials/{_part(trial_id)}/dataset-entries", json=body, timeout=_LONG_SECONDS)
 
     # --- history ----------------------------------------------------------------------------------------------------
 

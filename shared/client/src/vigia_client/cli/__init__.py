@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from vigia_client.api import ApiError
-from vigia_client.cli import cameras, doctor, history, lines, publish
+from vigia_client.cli import cameras, doctor, history, lines, publish, trials
 from vigia_client.environment import NotConfiguredError
 from vigia_client.frames import TooLargeError
 
 app = typer.Typer(name="vigia", help="Visual inspection for the factory floor.", no_args_is_help=True)
 app.add_typer(cameras.app, name="cameras")
 app.add_typer(lines.app, name="lines")
+app.add_typer(trials.app, name="trials")
 app.command("inspections")(history.inspections)
 app.command("trends")(history.trends)
 app.command("faults")(history.faults)
