@@ -71,6 +71,22 @@ async def test_lists_by_any_prefix(store_settings: ObjectSettings, bucket: str) 
     assert await store.list(bucket, "zzz") == []
 
 
+async def test_pages_below_any_prefix(store_settings: ObjectSettings, bucket: str) -> None:
+    store = ObjectStore(store_settings)
+    for key in ("a/1", "a/12", "a/2", "ab/1", "b"):
+        await store.put(bucket, key, b"x")
+
+    async def keys(prefix: str) -> list[str]:
+        return sorted([info.key async for page in store.pages(bucket, 2, prefix) for info in page])
+
+    assert await keys("a/1") == ["a/1", "a/12"]
+    assert await keys("a/") == ["a/1", "a/12", "a/2"]
+    assert await keys("a") == ["a/1", "a/12", "a/2", "ab/1"]
+    assert await keys("zzz/") == []
+    with pytest.raises(BucketNotFound):
+        await anext(store.pages("no-such-bucket", prefix="a/"))
+
+
 async def test_lists_and_deletes_in_pages(store_settings: ObjectSettings, bucket: str) -> None:
     store = ObjectStore(store_settings)
     keys = sorted([f"day/{number}/ü+b & <{number}>.jpg" for number in range(24)] + ["%41/100%.png"])

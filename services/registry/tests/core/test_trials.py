@@ -153,7 +153,7 @@ def test_what_a_trial_finds_and_a_person_confirms_trains_the_next_version(
 ) -> None:
     files = {f"good/{n:02d}.png": picture() for n in range(20)}
     files |= {f"bad/{n:02d}.jpeg": picture(red=250, kind="JPEG") for n in range(20)}
-    prefix = store(registry, {**files, "notes.txt": b"no image"})
+    prefix = store(registry, {**files, "notes.txt": b"no image", "bad/00.mask.png": mask(RED)})
     with pytest.raises(ClientError, match="0 normal images"):
         lookout.create_model(ProjectName=tried, OutputConfig=OUTPUT)
 
@@ -321,6 +321,26 @@ def test_wrong_predictions_and_masks_are_corrected_and_added_as_corrected(
     assert parse_line(json.dumps(found["2.png"]).encode(), 1).labels == ("green", "red")
     where = found["2.png"]["anomaly-mask-ref"].removeprefix(f"s3://{BUCKET}/")
     assert colours_in(registry.s3().get_object(Bucket=BUCKET, Key=where)["Body"].read()) == {RED, GREEN, "#FFFFFF"}
+
+    # A kind of anomaly that the model has never seen.
+    labels = f"/trials/{trial['trial_id']}/labels"
+    for body, where in (
+        ({"name": "red", "color": "#00FFFF"}, "body.name"),
+        ({"name": "Background", "color": "#00FFFF"}, "body.name"),
+        ({"name": "scratch", "color": "#ffffff"}, "body.color"),
+        ({"name": "scratch", "color": GREEN.lower()}, "body.color"),
+        ({"name": "scratch", "color": "blue"}, "body.color"),
+    ):
+        assert [row["where"] for row in api.refused(400, "POST", labels, json=body)["details"]["problems"]] == [where]
+    known = api.ok("POST", labels, json={"name": "scratch", "color": "#00ffff"})["labels"]
+    assert known[2:] == [{"name": "scratch", "color": "#00FFFF"}]
+    drawn = api.ok("PUT", f"{url}/4/corrected-mask", content=mask("#00FFFF", "#FFFFFF"))
+    assert drawn["corrected_labels"] == ["scratch"]
+    assert api.ok("POST", f"/trials/{trial['trial_id']}/dataset-entries")["added"] == 1
+    assert stats(lookout, tried) == {"Total": 4, "Labeled": 4, "Normal": 1, "Anomaly": 3}
+    [new] = [entry for entry in entries(lookout, tried) if entry["source-ref"].endswith("4.png")]
+    assert new["anomaly-mask-ref-metadata"]["internal-color-map"]["1"]["hex-color"] == "#00FFFF"
+    assert parse_line(json.dumps(new).encode(), 1).labels == ("scratch",)
 
     # A person thinks again: the image is not in the dataset as it is now, until it is added once more.
     assert say(2, "correct")["corrected_labels"] is None
@@ -692,6 +712,7 @@ def test_the_document_shows_every_route(registry: Registry, api: Api) -> None:
         "/api/v1/trials": ["get", "post"],
         below: ["get"],
         f"{below}/start": ["post"],
+        f"{below}/labels": ["post"],
         f"{below}/images": ["get", "patch", "post"],
         f"{below}/images/{{number}}": ["get", "patch"],
         f"{below}/images/{{number}}/{{kind}}": ["get"],

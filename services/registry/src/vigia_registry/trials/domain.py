@@ -102,7 +102,7 @@ class TrialRequest:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A trial as it is stored. ``labels`` are those of the model, none for classification."""
+    """A trial as it is stored. ``labels``: the model's, then what people added; none for classification."""
 
     id: UUID
     project_id: UUID

@@ -125,6 +125,10 @@ def _trial(row: Mapping[Any, Any]) -> Trial:
     )
 
 
+def _stored(labels: Sequence[Label]) -> list[dict[str, str]]:
+    return [{"name": label.name, "color": label.color} for label in labels]
+
+
 def _image(row: Mapping[Any, Any]) -> TrialImage:
     labels = row["corrected_labels"]
     return TrialImage(
@@ -165,7 +169,7 @@ async def add(session: AsyncSession, trial: Trial) -> bool:
         "bucket": trial.source.bucket,
         "prefix": trial.source.prefix,
         "kms_key_id": trial.kms_key_id,
-        "labels": [{"name": label.name, "color": label.color} for label in trial.labels],
+        "labels": _stored(trial.labels),
         "state": trial.state.value,
         "status_message": trial.status_message,
         "created_at": trial.created_at,
@@ -400,6 +404,11 @@ async def given(session: AsyncSession, trial_id: UUID, refs: Mapping[int, str]) 
         .values(dataset_ref=bindparam("ref"))
     )
     await session.execute(statement, [{"of_number": number, "ref": ref} for number, ref in refs.items()])
+
+
+async def set_labels(session: AsyncSession, trial_id: UUID, labels: Sequence[Label]) -> None:
+    """Store which labels masks may have."""
+    await session.execute(update(trials).where(trials.c.id == trial_id).values(labels=_stored(labels)))
 
 
 async def move(session: AsyncSession, trial: Trial, target: TrialState, message: str) -> None:

@@ -14,6 +14,8 @@ from vigia_runtime.settings import BucketSettings
 
 _URI = re.compile(r"s3://([0-9A-Za-z.\-_]{3,63})(?:/(.{0,1024}))?", re.DOTALL)
 _IMAGES: Final = (".jpg", ".jpeg", ".png")
+#: What Vigia calls the masks that it keeps beside images.
+_MASK: Final = ".mask.png"
 #: Objects that are looked at below a prefix; of other kinds than images there may be many.
 _MOST_OBJECTS: Final = 50_000
 
@@ -60,7 +62,7 @@ async def keys_below(objects: ObjectStore, source: Source, most: int) -> list[st
     try:
         async for page in objects.pages(source.bucket, prefix=source.prefix):
             seen += len(page)
-            found += [info.key for info in page if info.key.lower().endswith(_IMAGES)]
+            found += [info.key for info in page if info.key.lower().endswith(_IMAGES) and not info.key.endswith(_MASK)]
             if len(found) > most:
                 raise TooManyImages(most)
             if seen > _MOST_OBJECTS:

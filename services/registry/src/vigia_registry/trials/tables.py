@@ -36,7 +36,7 @@ trials = Table(
     Column("bucket", Text, nullable=False),
     Column("prefix", Text, nullable=False, server_default=""),
     Column("kms_key_id", Text),
-    # Of the model: [{"name": …, "color": "#RRGGBB"}].
+    # That masks may have: [{"name": …, "color": "#RRGGBB"}].
     Column("labels", JSONB, nullable=False, server_default="[]"),
     Column("state", String(16), nullable=False),
     Column("status_message", Text, nullable=False, server_default=""),

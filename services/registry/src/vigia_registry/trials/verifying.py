@@ -10,12 +10,13 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.identity.domain import Owner
+from vigia_registry.models.trainability import MOST_LABELS
 from vigia_registry.trials import repository, service
-from vigia_registry.trials.domain import AnomalyClass, ImageState, Label, TrialImage, Verification, opposite
+from vigia_registry.trials.domain import AnomalyClass, ImageState, Label, Trial, TrialImage, Verification, opposite
 from vigia_registry.trials.errors import BadMask, BadTrial, NotJudged
 from vigia_runtime.objects import ObjectStore
 from vigia_vision.decode import Pixels
-from vigia_vision.manifest import BACKGROUND_COLOR
+from vigia_vision.manifest import BACKGROUND_COLOR, BACKGROUND_NAME
 from vigia_vision.masks import MaskError, draw_mask, read_mask, rgb_of
 
 
@@ -78,6 +79,24 @@ async def correct_mask(
     labels = [trial.labels[value - 1].name for value in found]
     await repository.verify(session, trial.id, [number], Verification.INCORRECT, "anomaly", labels)
     return await service.image(session, trial, number)
+
+
+async def add_label(session: AsyncSession, owner: Owner, trial_id: UUID, label: Label) -> Trial:
+    """A further label that corrected masks may have; the model learns it when it is trained again.
+
+    TrialNotFound, BadTrial.
+    """
+    trial = await service.lock(session, owner, trial_id)
+    if not trial.labels:
+        raise BadTrial("body.name", "the model of this trial classifies whole images; there are no masks to label")
+    if label.name.lower() == BACKGROUND_NAME or label.name in {known.name for known in trial.labels}:
+        raise BadTrial("body.name", f"{label.name} is there already")
+    if label.color in {BACKGROUND_COLOR, *(known.color for known in trial.labels)}:
+        raise BadTrial("body.color", f"{label.color} stands for something else already")
+    if len(trial.labels) >= MOST_LABELS:
+        raise BadTrial("body.name", f"there are {MOST_LABELS} labels, the most there may be")
+    await repository.set_labels(session, trial.id, (*trial.labels, label))
+    return await service.find(session, owner, trial_id)
 
 
 def _read(data: bytes, labels: Sequence[Label], width: int, height: int) -> Pixels:

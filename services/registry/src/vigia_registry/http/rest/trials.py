@@ -20,6 +20,7 @@ from vigia_registry.trials.domain import (
     ImageError,
     ImageFilter,
     ImageState,
+    Label,
     Order,
     Source,
     SourceKind,
@@ -90,6 +91,13 @@ class Verdicts(Verdict):
     images: Numbers
 
 
+class NewLabel(_Body):
+    """An anomaly label that the model does not know yet."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    color: Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$", to_upper=True)]
+
+
 class NewEntries(_Body):
     """What to add to the dataset."""
 
@@ -129,7 +137,7 @@ class TrialItem(Answer):
     name: str
     source: SourceItem
     kms_key_id: str | None
-    labels: list[LabelItem] = Field(description="the model's anomaly labels; none for classification")
+    labels: list[LabelItem] = Field(description="that masks may have; none for classification")
     state: TrialState
     status_message: str
     counts: Counts
@@ -340,6 +348,18 @@ def create_router(door: Door) -> APIRouter:
             trial = await service.find(session, owner, trial_id)
             found = await verifying.correct_mask(session, objects, buckets.datasets, owner, trial_id, number, data)
         return _image(found, trial.source.bucket)
+
+    @router.post(
+        "/{trial_id}/labels",
+        status_code=201,
+        summary="Add an anomaly label for corrected masks",
+        description="The model learns it when it is trained again on images that have it.",
+        responses=problems(400, 404),
+    )
+    async def add_label(trial_id: UUID, body: NewLabel, owner: Owner = runner) -> TrialItem:
+        async with door.transaction() as session:
+            await verifying.add_label(session, owner, trial_id, Label(body.name, body.color))
+            return _trial(await service.get(session, owner, trial_id))
 
     @router.post(
         "/{trial_id}/dataset-entries",
