@@ -273,6 +273,7 @@ def test_images_that_cannot_be_judged_say_why_and_the_others_are(registry: Regis
 def test_wrong_predictions_and_masks_are_corrected_and_added_as_corrected(
     registry: Registry, lookout: Any, api: Api, tried: str
 ) -> None:
+    lookout.create_dataset(ProjectName=tried, DatasetType="test")
     files = {"1.png": picture(red=250), "2.png": picture(green=250), "3.png": picture(), "4.png": picture(red=250)}
     prefix = store(registry, files)
     trial = api.create(tried, {"kind": "folder", "uri": f"s3://{BUCKET}/{prefix}"})
@@ -314,6 +315,7 @@ def test_wrong_predictions_and_masks_are_corrected_and_added_as_corrected(
 
     assert api.ok("POST", f"/trials/{trial['trial_id']}/dataset-entries")["added"] == 4
     assert stats(lookout, tried) == {"Total": 4, "Labeled": 4, "Normal": 1, "Anomaly": 3}
+    assert settled(lookout, tried, "test")["ImageStats"]["Total"] == 0
     found = {entry["source-ref"][-5:]: entry for entry in entries(lookout, tried)}
     assert found["1.png"]["anomaly-label-metadata"]["class-name"] == "normal"
     assert found["3.png"]["anomaly-label-metadata"]["class-name"] == "anomaly"
