@@ -137,7 +137,7 @@ def test_a_killed_worker_leaves_a_trial_where_it_was(alone: Registry, workers: l
             }
             await session.execute(insert(model_versions).values(values))
             request = TrialRequest("long", Source(SourceKind.IMAGES, BUCKET))
-            await trials.create(session, deps.settings.limits, alone.owner, "tried", 1, request, keys)
+            await trials.create(session, deps.objects, deps.settings.limits, alone.owner, "tried", 1, request, keys)
 
     alone.run(ask)
     workers.append(subprocess.Popen([*COMMAND, "worker"], env=environment(alone)))

@@ -32,7 +32,8 @@ from vigia_registry.trials.domain import Source, SourceKind
 from vigia_registry.trials.errors import TooManyImages
 from vigia_registry.trials.running import run_trial
 from vigia_runtime.errors import Transient
-from vigia_runtime.objects import ObjectStore
+from vigia_runtime.objects import ObjectInfo, ObjectStore
+from vigia_runtime.sealing import is_sealed
 from vigia_vision.artifact import MANIFEST_FILE
 
 from .artifacts import GREEN, RED, colours, colours_in, mask, picture
@@ -138,6 +139,12 @@ def store(registry: Registry, files: dict[str, bytes], bucket: str = BUCKET) -> 
     return prefix
 
 
+def raw(registry: Registry, bucket: str, key: str) -> bytes:
+    """What lies in the store, as anybody sees it who looks there."""
+    data: bytes = registry.s3().get_object(Bucket=bucket, Key=key)["Body"].read()
+    return data
+
+
 def entries(lookout: Any, project: str) -> list[dict[str, Any]]:
     pages = lookout.get_paginator("list_dataset_entries").paginate(ProjectName=project, DatasetType="train")
     return [json.loads(text) for page in pages for text in page["DatasetEntries"]]
@@ -158,6 +165,8 @@ def test_what_a_trial_finds_and_a_person_confirms_trains_the_next_version(
         lookout.create_model(ProjectName=tried, OutputConfig=OUTPUT)
 
     uri = f"s3://{BUCKET}/{prefix}"
+    assert registry.settings.objects.keys_folder is not None
+    (registry.settings.objects.keys_folder / f"{ACCOUNT}.plant").write_text("k" * 44)
     trial = api.create(tried, {"kind": "folder", "uri": uri}, name="night shift", kms_key_id="alias/plant")
     assert trial["state"] in ("in_progress", "complete")
     assert (trial["model_version"], trial["kms_key_id"]) == ("1", "alias/plant")
@@ -201,7 +210,18 @@ def test_what_a_trial_finds_and_a_person_confirms_trains_the_next_version(
     }
     where = anomaly["anomaly-mask-ref"].removeprefix(f"s3://{BUCKET}/")
     assert where.startswith(f"vigia-trials/{tried}/{trial['trial_id']}/masks/")
-    assert colours_in(registry.s3().get_object(Bucket=BUCKET, Key=where)["Body"].read()) == {RED, "#FFFFFF"}
+    assert colours_in(raw(registry, BUCKET, where)) == {RED, "#FFFFFF"}
+
+    # What Vigia keeps for itself is sealed with the key that was asked for.
+    [kept] = registry.sql(
+        "select p.account_id || '/' || p.id || '/trials/' || t.id from registry.trials t "
+        "join registry.projects p on p.id = t.project_id where t.id = %s",
+        trial["trial_id"],
+    )
+    sealed = raw(registry, registry.settings.buckets.datasets, f"{kept[0]}/masks/{bad[0]['number']:05d}.png")
+    assert is_sealed(sealed)
+    assert f"named/{ACCOUNT}.plant".encode() in sealed
+    assert colours_in(api.bytes_of(trial, bad[0]["number"], "mask").content) == {RED, "#FFFFFF"}
 
     # Once more changes nothing, and starts nothing.
     assert api.ok("POST", f"/trials/{trial['trial_id']}/dataset-entries")["added"] == 0
@@ -322,7 +342,7 @@ def test_wrong_predictions_and_masks_are_corrected_and_added_as_corrected(
     assert [name for name, entry in sorted(found.items()) if "anomaly-mask-ref" in entry] == ["2.png"]
     assert parse_line(json.dumps(found["2.png"]).encode(), 1).labels == ("green", "red")
     where = found["2.png"]["anomaly-mask-ref"].removeprefix(f"s3://{BUCKET}/")
-    assert colours_in(registry.s3().get_object(Bucket=BUCKET, Key=where)["Body"].read()) == {RED, GREEN, "#FFFFFF"}
+    assert colours_in(raw(registry, BUCKET, where)) == {RED, GREEN, "#FFFFFF"}
 
     # A kind of anomaly that the model has never seen.
     labels = f"/trials/{trial['trial_id']}/labels"
@@ -399,8 +419,7 @@ def test_uploaded_images_are_copied_to_where_the_dataset_is(
         (first["source-ref"], picture(red=250)),
         (second["source-ref"], picture(green=250, kind="JPEG")),
     ):
-        key = ref.removeprefix(f"s3://{OTHER_BUCKET}/")
-        assert registry.s3().get_object(Bucket=OTHER_BUCKET, Key=key)["Body"].read() == expected
+        assert raw(registry, OTHER_BUCKET, ref.removeprefix(f"s3://{OTHER_BUCKET}/")) == expected
 
 
 def test_images_of_another_bucket_than_the_datasets_are_refused(
@@ -447,6 +466,7 @@ def test_what_cannot_be_tried_is_refused_and_names_what_is_wrong(registry: Regis
         assert [row["where"] for row in refused(400, source=source)["details"]["problems"]] == [where]
     many = [f"s3://{BUCKET}/{number}.png" for number in range(401)]
     assert refused(429, source={"kind": "images", "uris": many})["code"] == "images_per_trial"
+    assert refused(400, kms_key_id="alias/unheard-of")["code"] == "unknown_key"
     assert refused(404, project="unheard-of")["code"] == "project_not_found"
     assert refused(404, model_version="7")["code"] == "model_not_found"
     assert refused(400, name="")["details"]["problems"]
@@ -541,12 +561,11 @@ class Interrupted(ObjectStore):
         self._images = images
         self._action = action
 
-    async def get_stream(self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024) -> Any:
+    async def head(self, bucket: str, key: str) -> ObjectInfo:
         if self.read == self._images and self._action is not None:
             await self._action()
         self.read += 1
-        async for chunk in super().get_stream(bucket, key, chunk_bytes):
-            yield chunk
+        return await super().head(bucket, key)
 
 
 @pytest.fixture

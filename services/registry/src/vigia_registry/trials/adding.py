@@ -29,8 +29,8 @@ from vigia_registry.trials.domain import Trial, TrialImage, Verification, safe_n
 from vigia_registry.trials.errors import ImageNotFound, NotVerified, OtherBucket, TrialChanged
 from vigia_runtime.errors import NotFound
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.sealing import Seal
 from vigia_runtime.settings import BucketSettings
-from vigia_vision.decode import DEFAULT_LIMITS
 
 _COPIES_AT_ONCE: Final = 8
 _CLASSIFICATION: Final = "groundtruth/image-classification"
@@ -40,10 +40,12 @@ _BACKGROUND: Final = {"class-name": "BACKGROUND", "hex-color": "#ffffff", "confi
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An object that must be there before the dataset names it: (bucket, key) of both."""
+    """An object that must be there before the dataset names it: (bucket, key) of both. In a customer's bucket it is
+    not sealed: others read there too."""
 
     source: tuple[str, str]
     target: tuple[str, str]
+    seal: Seal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,9 @@ async def _copy(objects: ObjectStore, wanted: Copy) -> None:
         data = await read_bounded(objects, *wanted.source)
     except NotFound as error:
         raise ImageNotFound(error.message) from error
-    if len(data) > DEFAULT_LIMITS.max_bytes:
+    if data is None:
         raise ImageNotFound(f"s3://{wanted.source[0]}/{wanted.source[1]} is larger than an image may be")
-    await objects.put(*wanted.target, data)
+    await objects.put(*wanted.target, data, seal=wanted.seal)
 
 
 async def commit(session: AsyncSession, objects: ObjectStore, bucket: str, owner: Owner, addition: Addition) -> Dataset:
@@ -139,18 +141,19 @@ def _bucket(trial: Trial, buckets: BucketSettings, dataset_bucket: str | None) -
 
 def _addition(trial: Trial, images: Sequence[TrialImage], own: str, bucket: str) -> Addition:
     prefix = f"{trial.prefix}dataset/" if bucket == own else prefix_in(trial)
+    seal = service.seal_of(trial) if bucket == own else None
     copies, lines, refs = [], [], {}
     for image in images:
         key = image.key
         if trial.source.bucket != bucket:
             key = f"{prefix}images/{image.number:05d}-{safe_name(image.name)}"
-            copies.append(Copy((trial.source.bucket, image.key), (bucket, key)))
+            copies.append(Copy((trial.source.bucket, image.key), (bucket, key), seal))
         refs[image.number] = f"s3://{bucket}/{key}"
         mask = _mask(trial, image)
         mask_ref = None
         if mask is not None:
             target = f"{prefix}masks/{image.number:05d}.png"
-            copies.append(Copy((own, mask), (bucket, target)))
+            copies.append(Copy((own, mask), (bucket, target), seal))
             mask_ref = f"s3://{bucket}/{target}"
         line = _line(trial, image, refs[image.number], mask_ref)
         lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")))

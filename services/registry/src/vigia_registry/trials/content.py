@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
-from vigia_contracts.base import ObjectRef
-from vigia_registry.objects import stream
 from vigia_registry.trials.domain import Trial, TrialImage
 from vigia_registry.trials.errors import ImageNotFound
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.sealing import SealError
 from vigia_vision import DecodeError, probe
 from vigia_vision.decode import DEFAULT_LIMITS
+
+#: A sealed object is larger than its content, by less than this.
+_SEAL_BYTES: Final = 4096
 
 
 class Kind(StrEnum):
@@ -19,14 +22,11 @@ class Kind(StrEnum):
     CORRECTED_MASK = "corrected-mask"
 
 
-async def read_bounded(objects: ObjectStore, bucket: str, key: str) -> bytes:
-    """The object, or its beginning where it is larger than an image may be: then too long for any decoder of ours."""
-    data = bytearray()
-    async for chunk in stream(objects, ObjectRef(bucket=bucket, key=key)):
-        data += chunk
-        if len(data) > DEFAULT_LIMITS.max_bytes:
-            break
-    return bytes(data)
+async def read_bounded(objects: ObjectStore, bucket: str, key: str) -> bytes | None:
+    """The object; None, before it is read, when it is larger than an image may be."""
+    if (await objects.head(bucket, key)).size > DEFAULT_LIMITS.max_bytes + _SEAL_BYTES:
+        return None
+    return await objects.get(bucket, key)
 
 
 async def read(objects: ObjectStore, bucket: str, trial: Trial, image: TrialImage, kind: Kind) -> tuple[bytes, str]:
@@ -34,10 +34,12 @@ async def read(objects: ObjectStore, bucket: str, trial: Trial, image: TrialImag
     is there is no image that Vigia would decode: nothing else is handed out."""
     try:
         data = await read_bounded(objects, *_place(bucket, trial, image, kind))
+        if data is None:
+            raise ImageNotFound(f"Image {image.number} is too large to be shown.")
         return data, f"image/{probe(data).format}"
     except (BucketNotFound, ObjectNotFound) as error:
         raise ImageNotFound(error.message) from error
-    except DecodeError as error:
+    except (DecodeError, SealError) as error:
         raise ImageNotFound(f"Image {image.number} cannot be shown: {error}.") from error
 
 

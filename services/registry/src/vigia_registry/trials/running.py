@@ -17,9 +17,12 @@ from vigia_registry.trials import repository
 from vigia_registry.trials.content import read_bounded
 from vigia_registry.trials.domain import Area, ImageError, Judged, TrialState, Unusable
 from vigia_registry.trials.repository import Run
+from vigia_registry.trials.service import seal_of
 from vigia_runtime.errors import AccessDenied, NotFound
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.sealing import SealError, UnknownKey
 from vigia_vision import DecodeError, Session, WrongSize, mask_png
+from vigia_vision.decode import DEFAULT_LIMITS
 from vigia_vision.interpret import BadOutput
 
 _GONE: Final = "The model version was deleted before every image was judged."
@@ -48,13 +51,17 @@ async def run_trial(database: Database, objects: ObjectStore, bucket: str, trial
     model = await asyncio.to_thread(Session, artifact)
     for number, key in images:
         result = await _judge(objects, model, run.trial.source.bucket, key)
-        # The trial is locked meanwhile: whoever deletes it waits, and then deletes the mask too.
-        async with database.transaction() as session:
-            still = await repository.lock_run(session, trial_id)
-            if still is None:
-                return
-            if still.artifact is not None:
-                await _record(session, objects, bucket, still, number, result)
+        try:
+            # The trial is locked meanwhile: whoever deletes it waits, and then deletes the mask too.
+            async with database.transaction() as session:
+                still = await repository.lock_run(session, trial_id)
+                if still is None:
+                    return
+                if still.artifact is not None:
+                    await _record(session, objects, bucket, still, number, result)
+        except UnknownKey as error:
+            await fail(database, trial_id, f"Masks cannot be sealed: {error.message}")
+            return
         if still.artifact is None:
             await fail(database, trial_id, _GONE)
             return
@@ -85,7 +92,7 @@ async def _record(
     session: AsyncSession, objects: ObjectStore, bucket: str, run: Run, number: int, result: Judged | Unusable
 ) -> None:
     if isinstance(result, Judged) and result.mask is not None:
-        await objects.put(bucket, run.trial.mask_key(number), result.mask, "image/png")
+        await objects.put(bucket, run.trial.mask_key(number), result.mask, "image/png", seal_of(run.trial))
     await repository.record(session, run.trial.id, number, result)
 
 
@@ -94,8 +101,10 @@ async def _judge(objects: ObjectStore, model: Session, bucket: str, key: str) ->
         data = await read_bounded(objects, bucket, key)
     except NotFound as error:
         return Unusable(ImageError.MISSING, error.message)
-    except AccessDenied as error:
+    except (AccessDenied, SealError) as error:
         return Unusable(ImageError.DENIED, error.message)
+    if data is None:
+        return Unusable(ImageError.TOO_LARGE, f"more than {DEFAULT_LIMITS.max_bytes} bytes")
     return await asyncio.to_thread(_inspect, model, data)
 
 

@@ -43,6 +43,7 @@ from vigia_registry.trials.errors import (
     TrialNotFound,
 )
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.sealing import Seal
 from vigia_vision import DecodeError, probe
 
 _CREATED: Final = "The trial waits for its images, and to be started."
@@ -51,6 +52,7 @@ _RUNNING: Final = "The model is judging the images."
 
 async def create(
     session: AsyncSession,
+    objects: ObjectStore,
     limits: LimitSettings,
     owner: Owner,
     project_name: str,
@@ -60,8 +62,9 @@ async def create(
 ) -> TrialView:
     """A new trial of a trained version, hosted or not; with ``keys`` of images it starts when the transaction commits.
 
-    ProjectNotFound, ProjectBeingDeleted, ModelNotFound, ModelBusy, TrialExists, TooManyTrials.
+    ProjectNotFound, ProjectBeingDeleted, ModelNotFound, ModelBusy, UnknownKey, TrialExists, TooManyTrials.
     """
+    objects.check(Seal(owner.account_id, request.kms_key_id))
     project = await projects.lock_active(session, owner, project_name)
     view = await models.get(session, owner, project_name, version)
     if view.model.state is not ModelState.TRAINED:
@@ -121,7 +124,7 @@ async def upload(
         if number > limits.trial_images:
             raise TooManyImages(limits.trial_images)
     key = f"{trial.prefix}images/{number:05d}-{safe_name(name)}"
-    await objects.put(trial.source.bucket, key, data, f"image/{info.format}")
+    await objects.put(trial.source.bucket, key, data, f"image/{info.format}", seal_of(trial))
     await repository.put_image(session, trial.id, number, name, key)
     return await image(session, trial, number)
 
@@ -210,6 +213,11 @@ async def lock(session: AsyncSession, owner: Owner, trial_id: UUID) -> Trial:
     if trial is None:
         raise TrialNotFound(trial_id)
     return trial
+
+
+def seal_of(trial: Trial) -> Seal:
+    """How what Vigia keeps of the trial is encrypted."""
+    return Seal(trial.account_id, trial.kms_key_id)
 
 
 async def _view(session: AsyncSession, trial: Trial) -> TrialView:

@@ -75,7 +75,7 @@ async def correct_mask(
         raise BadMask("The mask is all background. Say that the image is normal instead.")
     # Drawn anew, as masks of the model are: RGB on white, whatever the kind of PNG that came.
     drawn = await asyncio.to_thread(draw_mask, index, [BACKGROUND_COLOR, *(label.color for label in trial.labels)])
-    await objects.put(bucket, trial.corrected_mask_key(number), drawn, "image/png")
+    await objects.put(bucket, trial.corrected_mask_key(number), drawn, "image/png", service.seal_of(trial))
     labels = [trial.labels[value - 1].name for value in found]
     await repository.verify(session, trial.id, [number], Verification.INCORRECT, "anomaly", labels)
     return await service.image(session, trial, number)

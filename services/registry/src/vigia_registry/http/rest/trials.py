@@ -70,7 +70,9 @@ class NewTrial(_Body):
     name: PlainText = Field(description="different from those of the project's other trials")
     source: Annotated[FolderSource | ImagesSource | UploadSource, Field(discriminator="kind")]
     kms_key_id: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}$", description="recorded, and shown"
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}$",
+        description="a key of the account; it seals uploads and masks",
     )
 
 
@@ -220,7 +222,7 @@ def create_router(door: Door) -> APIRouter:
         request = TrialRequest(body.name, source, body.kms_key_id)
         version: VersionName = "latest" if body.model_version == "latest" else int(body.model_version)
         async with door.transaction() as session:
-            return _trial(await service.create(session, limits, owner, body.project, version, request, keys))
+            return _trial(await service.create(session, objects, limits, owner, body.project, version, request, keys))
 
     async def _images(wanted: FolderSource | ImagesSource | UploadSource, owner: Owner) -> tuple[Source, list[str]]:
         if isinstance(wanted, UploadSource):
