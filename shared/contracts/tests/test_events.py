@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from vigia_contracts.audit import CALL_RECORDED, LOOKOUT, Call, CallOutcome, CloudTrailRecord, UserIdentity
 from vigia_contracts.base import Payload
 from vigia_contracts.cameras import CAMERA_CHANGED, Camera, RtspSource
 from vigia_contracts.events import ContractError, Event, decode, encode
 from vigia_contracts.faults import FAULT_RECORDED, Fault, FaultKind
 from vigia_contracts.frames import FRAME_CAPTURED, FRAME_STORED, inspection_id
 from vigia_contracts.inspections import INSPECTION_DECIDED, Inspection, InvalidCause, LabelArea, Verdict
-from vigia_contracts.topics import CAMERAS, FAULTS, FRAMES, INSPECTIONS, TOPICS, Topic
+from vigia_contracts.topics import AUDIT, CAMERAS, FAULTS, FRAMES, INSPECTIONS, TOPICS, USAGE, Topic
+from vigia_contracts.usage import UNITS_MEASURED, UnitsMeasured
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 MS = int(NOW.timestamp() * 1000)
@@ -71,6 +73,54 @@ PAYLOADS: list[tuple[Topic, str, Payload]] = [
             account_id="123456789012",
             camera_id="oven-1",
             started_at=NOW,
+        ),
+    ),
+    (
+        AUDIT,
+        CALL_RECORDED,
+        Call(
+            account_id="123456789012",
+            region="us-east-1",
+            called_at=NOW,
+            record=CloudTrailRecord(
+                userIdentity=UserIdentity(
+                    type="IAMUser",
+                    principalId="admin",
+                    arn="arn:aws:iam::123456789012:user/admin",
+                    accountId="123456789012",
+                    accessKeyId="AKIAEXAMPLE",
+                    userName="admin",
+                ),
+                eventTime=NOW.replace(microsecond=0),
+                eventSource=LOOKOUT,
+                eventName="DescribeProject",
+                awsRegion="us-east-1",
+                sourceIPAddress="10.0.0.7",
+                userAgent="Boto3/1.43",
+                requestParameters={"projectName": "cookies"},
+                requestID="r-1",
+                eventID=uuid4(),
+                readOnly=True,
+                recipientAccountId="123456789012",
+            ),
+            outcome=CallOutcome.SUCCESS,
+            project="cookies",
+            duration_ms=3.5,
+        ),
+    ),
+    (
+        USAGE,
+        UNITS_MEASURED,
+        UnitsMeasured(
+            account_id="123456789012",
+            region="us-east-1",
+            project="cookies",
+            model_arn="arn:aws:lookoutvision:us-east-1:123456789012:model/cookies/1",
+            model_version="1",
+            minute=NOW.replace(second=0, microsecond=0),
+            min_units=1,
+            desired_units=1,
+            in_service_units=1,
         ),
     ),
 ]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Literal
 
-from vigia_contracts import cameras, deployments, faults, frames, inspections, reviews, training
+from vigia_contracts import audit, cameras, deployments, faults, frames, inspections, reviews, training, usage
 from vigia_contracts.base import Payload
 
 _DAY = timedelta(days=1)
@@ -139,8 +139,27 @@ TRAINING_EVENTS = Topic(
     writers=("training",),
     readers=("registry",),
 )
+AUDIT = Topic(
+    name="audit",
+    description="Every call of the AWS operations, and of Vigia's own API where it changes something.",
+    key="account id",
+    events=MappingProxyType({audit.CALL_RECORDED: audit.Call}),
+    retention=7 * _DAY,
+    writers=("registry", "detection"),
+    readers=("aggregator",),
+)
+USAGE = Topic(
+    name="usage",
+    description="Inference units of every hosted version, once a minute.",
+    key="model version ARN",
+    events=MappingProxyType({usage.UNITS_MEASURED: usage.UnitsMeasured}),
+    partitions=3,
+    retention=7 * _DAY,
+    writers=("registry",),
+    readers=("aggregator",),
+)
 
-_LIVE = (FRAMES, INSPECTIONS, FAULTS, REVIEWS, CAMERAS, DEPLOYMENTS, TRAINING_JOBS, TRAINING_EVENTS)
+_LIVE = (FRAMES, INSPECTIONS, FAULTS, REVIEWS, CAMERAS, DEPLOYMENTS, TRAINING_JOBS, TRAINING_EVENTS, AUDIT, USAGE)
 
 
 def dead_topic(source: Topic) -> Topic:

@@ -55,6 +55,18 @@ THROTTLED = Counter(
 )
 HTTP_IN_FLIGHT = Gauge("vigia_http_in_flight_requests", "Requests being answered.", ["service"])
 
+# Calls (registry, detection, aggregator) ---------------------------------------------------------------------------
+SIGNATURE_FAILURES = Counter(
+    "vigia_signature_failures_total",
+    "Requests that no known caller is proven to have sent: they are in no audit record.",
+    ["service", "code"],
+)
+CALLS_UNRECORDED = Counter(
+    "vigia_calls_unrecorded_total",
+    "Calls that were refused or failed, and whose audit record could not be kept either.",
+    ["service"],
+)
+
 # Cameras and frames (ingestion, detection) -----------------------------------------------------------------------
 FRAMES = Counter(
     "vigia_frames_total",
