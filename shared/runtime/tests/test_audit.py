@@ -117,7 +117,12 @@ def test_what_is_long_is_cut_and_says_so() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=200) | st.sampled_from(["x" * 3000, "y" * 5000]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=200)
+    | st.sampled_from(["x" * 3000, "y" * 5000]),
     lambda inner: st.lists(inner, max_size=60) | st.dictionaries(st.text(max_size=200), inner, max_size=60),
     max_leaves=80,
 )

@@ -23,7 +23,7 @@ from botocore.config import Config
 from pydantic import SecretStr
 
 from vigia_client.service_model import data_path
-from vigia_contracts.topics import TRAINING_EVENTS, TRAINING_JOBS, dead_topic
+from vigia_contracts.topics import AUDIT, TRAINING_EVENTS, TRAINING_JOBS, dead_topic
 from vigia_registry.bootstrap import open_deps
 from vigia_registry.entrypoints import http, worker
 from vigia_registry.identity import service as identity
@@ -216,7 +216,7 @@ def surroundings(postgres_server: str, kafka: str, store: ObjectStoreAddress, ke
     url = postgres_server.rpartition("/")[0] + f"/{name}"
     settings = make_settings(url, kafka, f"t{uuid.uuid4().hex[:10]}.", store, keys)
     migrate(settings)
-    topics = (TRAINING_JOBS, TRAINING_EVENTS, dead_topic(TRAINING_EVENTS))
+    topics = (AUDIT, TRAINING_JOBS, TRAINING_EVENTS, dead_topic(TRAINING_EVENTS))
     asyncio.run(ensure_topics(settings.kafka, topics))
     registry = Registry(settings, store)
     for bucket in (BUCKET, settings.buckets.datasets, settings.buckets.artifacts):

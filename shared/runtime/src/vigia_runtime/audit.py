@@ -1,7 +1,7 @@
 """Calls as CloudTrail writes them down: who asked for what, from where, and what became of it.
 
-A door makes a ``Draft`` once it knows the caller and the operation, and ends it when it knows the answer; the event goes
-to topic ``audit``. Nothing secret and nothing long gets in: see ``shown``.
+A door makes a ``Draft`` once it knows the caller and the operation, and ends it when it knows the answer; the event
+goes to topic ``audit``. Nothing secret and nothing long gets in: see ``shown``.
 """
 
 from __future__ import annotations
@@ -120,7 +120,13 @@ class Draft:
             anomalies=seen.anomalies,
         )
         return Event(
-            type=CALL_RECORDED, source=service, id=str(event_id), time=self.called_at, data=call, key=account, subject=None
+            type=CALL_RECORDED,
+            source=service,
+            id=str(event_id),
+            time=self.called_at,
+            data=call,
+            key=account,
+            subject=None,
         )
 
 

@@ -188,6 +188,8 @@ def signed_in(authenticator: Authenticator, service: str, action: str) -> Callab
 
     async def caller(request: Request) -> Credential:
         credential = await authenticator.authenticate(request, await request.body(), service)
+        # Known from here on, also to who writes down that the call was refused.
+        request.state.credential = credential
         if not allows(credential, action):
             raise AccessDenied("access_denied", f"{credential.principal_arn} may not perform {action}")
         return credential

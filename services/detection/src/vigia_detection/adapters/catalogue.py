@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from vigia_runtime.settings import RegistrySettings
-from vigia_runtime.signin import Credential
+from vigia_runtime.signin import INTERNAL_HEADER, Credential
 
 _SERVICE = "lookoutvision"
 _NOT_FOUND = "ResourceNotFoundException"
@@ -21,7 +21,9 @@ class RegistryCatalogue:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._url = settings.url.rstrip("/")
-        self._client = httpx.AsyncClient(timeout=3.0, trust_env=False)
+        # The caller did not ask this: with the token, registry writes it down nowhere.
+        internal = {INTERNAL_HEADER: settings.token.get_secret_value()}
+        self._client = httpx.AsyncClient(headers=internal, timeout=3.0, trust_env=False)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from vigia_registry.hosting import announcements, repository
+from vigia_registry.hosting import announcements, repository, usage
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.leadership import Leadership
 from vigia_registry.hosting.replica import Order, Replica
@@ -45,6 +45,7 @@ class Controller:
         )
         self._health = health
         self._shown: dict[tuple[UUID, str], ReplicaReport] = {}
+        self._measured: datetime | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until ``stopping``. Transient when the database stays away; what serves goes on serving then."""
@@ -107,6 +108,7 @@ class Controller:
         for target in targets:
             await self._advance(target, now)
         await self._show(targets)
+        await self._measure(now)
         seen = Counter(target.hosting.observed for target in targets)
         for observed in Observed:
             metrics.HOSTED_MODELS.labels(observed.value).set(seen[observed])
@@ -146,6 +148,15 @@ class Controller:
             }
             await repository.keep_sightings(session, changed, await repository.seen(session) - reports.keys())
         self._shown = reports
+
+    async def _measure(self, now: datetime) -> None:
+        """Once a minute; a minute in which nobody leads has no measurement."""
+        minute = now.replace(second=0, microsecond=0)
+        if minute == self._measured:
+            return
+        async with self._leadership.transaction() as session:
+            await usage.measure(session, minute)
+        self._measured = minute
 
     async def _lead(self, stopping: asyncio.Event) -> bool:
         """Become the leader; False while another is. Transient when the database stays away."""

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import QueryParams
 
+from vigia_registry.audit.journal import Journal
 from vigia_registry.bootstrap import Deps
 from vigia_registry.errors import Resource, about
 from vigia_registry.http.lookoutvision.shapes import Shape
@@ -19,11 +20,13 @@ from vigia_registry.pagination import Pages
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request of a known caller for a known operation. Members are not validated yet."""
+    """A request of a known caller for a known operation. Members are not validated yet. ``status``: that of success."""
 
     deps: Deps
     pages: Pages
     operation: str
+    status: int
+    journal: Journal | None
     owner: Owner
     path: Mapping[str, str]
     query: QueryParams
@@ -33,10 +36,13 @@ class Call:
     async def once(
         self, resource: Resource, resource_id: str, action: Callable[[AsyncSession], Awaitable[Shape]]
     ) -> Shape:
-        """The answer of ``action`` in a transaction; a repetition with the same client token gets the same answer."""
+        """The answer of ``action`` in a transaction; a repetition with the same client token gets the same answer.
+
+        The call's audit record is committed with it.
+        """
         parameters = {"path": dict(self.path), "body": self.body}
         async with self.deps.database.transaction() as session:
-            return await idempotency.once(
+            answer = await idempotency.once(
                 session,
                 self.owner,
                 self.operation,
@@ -45,3 +51,14 @@ class Call:
                 about(resource, resource_id),
                 lambda: action(session),
             )
+            if self.journal is not None:
+                await self.journal.add(session, self.status, recorded_answer(answer))
+        if self.journal is not None:
+            self.journal.kept = True
+        return answer
+
+
+def recorded_answer(answer: Shape) -> Shape:
+    """The answer as CloudTrail records it: of a new dataset its status alone."""
+    made = answer.get("DatasetMetadata")
+    return {"Status": made["Status"]} if made else answer

@@ -31,6 +31,12 @@ class Operation:
     status: int
     handler: Handler | None
 
+    def served(self) -> Handler:
+        """What answers it; OperationNotServedError."""
+        if self.handler is None:
+            raise OperationNotServedError(self.name)
+        return self.handler
+
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """The path's parameters, or None when ``segments`` (still percent-encoded) are of another path."""
         template = self.path.split("/")
@@ -83,14 +89,11 @@ OPERATIONS: Final = (
 )
 
 
-def find(method: str, raw_path: str) -> tuple[Operation, Handler, Mapping[str, str]]:
-    """The operation, its handler and the path's parameters; UnknownOperationError, OperationNotServedError."""
+def find(method: str, raw_path: str) -> tuple[Operation, Mapping[str, str]]:
+    """The operation and the path's parameters; UnknownOperationError."""
     segments = raw_path.split("/")
     for operation in OPERATIONS:
         parameters = operation.match(segments) if operation.method == method else None
-        if parameters is None:
-            continue
-        if operation.handler is None:
-            raise OperationNotServedError(operation.name)
-        return operation, operation.handler, parameters
+        if parameters is not None:
+            return operation, parameters
     raise UnknownOperationError(method, raw_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,26 +12,39 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vigia_contracts.audit import LOOKOUT
+from vigia_registry.audit.journal import Journal
 from vigia_registry.bootstrap import Deps
 from vigia_registry.db import passing_faults
 from vigia_registry.http.lookoutvision import validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import SERVICE, Failure, internal, translate
-from vigia_registry.http.lookoutvision.operations import BASE, find
+from vigia_registry.http.lookoutvision.operations import BASE, Operation, find
 from vigia_registry.identity.domain import Owner
 from vigia_registry.models.domain import model_arn
 from vigia_registry.pagination import Pages
 from vigia_registry.projects.domain import project_arn
 from vigia_registry.rates import RateLimiter
+from vigia_runtime.audit import draft, is_read_only
 from vigia_runtime.errors import AccessDenied, AppError, InvalidInput, Transient
 from vigia_runtime.http import read_body, request_id
 from vigia_runtime.logging import get_logger
-from vigia_runtime.signin import Credential, CredentialSource, allows, region_of, signed_request
+from vigia_runtime.signin import (
+    INTERNAL_HEADER,
+    Credential,
+    CredentialSource,
+    allows,
+    counted,
+    region_of,
+    signed_request,
+)
 from vigia_runtime.sigv4 import verify
 
 log = get_logger(__name__)
 
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+#: The member that carries a manifest: UpdateDatasetEntries.
+_BLOB: Final = "Changes"
 
 
 def create_router(deps: Deps, credentials: CredentialSource) -> APIRouter:
@@ -43,15 +57,13 @@ def create_router(deps: Deps, credentials: CredentialSource) -> APIRouter:
         try:
             with passing_faults():
                 return await _answer(request, deps, credentials, pages, rates)
-        except AppError as error:
-            return _failed(request, translate(error))
-        except Transient as error:
-            log.warning("a dependency does not answer", detail=error.detail)
-            return _failed(request, internal())
         # A process boundary: a bug must reach clients in the protocol's shape, and nothing of it but that it happened.
-        except Exception as error:
-            log.error("request failed", exc_info=error)
-            return _failed(request, internal())
+        except Exception as error:  # noqa: BLE001 - logged where it is no error of the caller's
+            failure = _failure(error)
+            journal = _journal_of(request)
+            if journal is not None:
+                await journal.failed(failure.status, failure.name, str(failure.body["Message"]))
+            return _failed(request, failure)
 
     router.add_api_route(f"{BASE}/{{rest:path}}", endpoint, methods=_METHODS)
     return router
@@ -62,24 +74,96 @@ async def _answer(
 ) -> Response:
     body = await read_body(request, deps.settings.http.max_body_bytes)
     signed = signed_request(request, body)
-    caller = await verify(signed, credentials.credential, datetime.now(UTC), service=SERVICE)
-    owner = Owner(caller.account_id, validation.region(region_of(request, deps.settings.bootstrap.region)))
-    operation, handler, path = find(request.method, signed.path)
+    with counted(SERVICE):
+        caller = await verify(signed, credentials.credential, datetime.now(UTC), service=SERVICE)
+    region = validation.region(region_of(request, deps.settings.bootstrap.region))
+    operation, path = find(request.method, signed.path)
     # What metrics count by.
     request.scope["route"] = operation
-    rates.take(owner.account_id, SERVICE, operation.name)
+    members = _json(body)
+    journal = None
+    if not _asked_by_a_service(request, deps):
+        journal = request.state.journal = _journal(request, deps, caller, region, operation, path, members or {})
+    rates.take(caller.account_id, SERVICE, operation.name)
+    handler = operation.served()
+    if members is None:
+        raise InvalidInput("not_json", "The request body is not a JSON object.")
     call = Call(
         deps=deps,
         pages=pages,
         operation=operation.name,
-        owner=owner,
+        status=operation.status,
+        journal=journal,
+        owner=Owner(caller.account_id, region),
         path=path,
         query=request.query_params,
-        body=_json(body),
+        body=members,
         token=validation.client_token(request.headers.get("x-amzn-client-token")),
     )
     _authorize(caller, call)
-    return _respond(request, operation.status, await handler(call))
+    answer = await handler(call)
+    if journal is not None:
+        await journal.succeeded(operation.status)
+    return _respond(request, operation.status, answer)
+
+
+def _failure(error: Exception) -> Failure:
+    """What the caller learns of ``error``."""
+    if isinstance(error, AppError):
+        return translate(error)
+    if isinstance(error, Transient):
+        log.warning("a dependency does not answer", detail=error.detail)
+    else:
+        log.error("request failed", exc_info=error)
+    return internal()
+
+
+def _asked_by_a_service(request: Request, deps: Deps) -> bool:
+    """Whether another service of Vigia asks, in a caller's name, what the caller did not: then nothing is recorded."""
+    token = request.headers.get(INTERNAL_HEADER, "")
+    return hmac.compare_digest(token.encode(), deps.settings.internal_token.get_secret_value().encode())
+
+
+def _journal(
+    request: Request,
+    deps: Deps,
+    caller: Credential,
+    region: str,
+    operation: Operation,
+    path: Mapping[str, str],
+    members: Mapping[str, Any],
+) -> Journal:
+    asked = draft(
+        request,
+        caller,
+        region=region,
+        source=LOOKOUT,
+        name=operation.name,
+        read_only=is_read_only(operation.name),
+        parameters=_parameters(request, path, members),
+    )
+    name = path.get("projectName", members.get("ProjectName"))
+    return Journal(deps.database, asked, name if isinstance(name, str) else None, path.get("modelVersion"))
+
+
+def _journal_of(request: Request) -> Journal | None:
+    """The record that was begun for the request: none before the caller and the operation are known."""
+    found: Journal | None = getattr(request.state, "journal", None)
+    return found
+
+
+def _parameters(request: Request, path: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, from wherever it stands in the request. A manifest is told by its size."""
+    found: dict[str, Any] = dict(path)
+    for name in request.query_params:
+        values = request.query_params.getlist(name)
+        found[name] = values if len(values) > 1 else values[0]
+    found |= body
+    changes = found.get(_BLOB)
+    if changes is not None:
+        found[_BLOB] = f"({len(changes) * 3 // 4} bytes)" if isinstance(changes, str) else "(not text)"
+    token = request.headers.get("x-amzn-client-token")
+    return found if token is None else {**found, "clientToken": token}
 
 
 def _authorize(caller: Credential, call: Call) -> None:
@@ -103,16 +187,15 @@ def _resource(call: Call) -> str:
     return model_arn(call.owner.region, call.owner.account_id, str(name), version)
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _json(body: bytes) -> dict[str, Any] | None:
+    """The body's members; None where it is no JSON object."""
     if not body:
         return {}
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise InvalidInput("not_json", "The request body is not a JSON object.")
-    return content
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _failed(request: Request, failure: Failure) -> Response:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any
 
-from fastapi import Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.bootstrap import Deps
+from vigia_registry.http.rest.audited import audited
 from vigia_registry.identity.domain import Owner
 from vigia_registry.pagination import Pages
 from vigia_runtime.errors import Transient
@@ -53,6 +54,10 @@ class Door:
     deps: Deps
     authenticator: Authenticator
     pages: Pages
+
+    def router(self, prefix: str = "", *, tags: list[str | Enum]) -> APIRouter:
+        """A router whose changes are in the audit."""
+        return APIRouter(prefix=prefix, tags=tags, route_class=audited(self.deps))
 
     def caller(self, action: Action) -> Callable[[Request], Awaitable[Owner]]:
         """A dependency: the caller's account and region, once it has proven that it may do ``action``."""

@@ -62,12 +62,13 @@ class CameraPage(Answer):
 
 def create_router(door: Door) -> APIRouter:
     """Routes of cameras."""
-    router = APIRouter(prefix="/cameras", tags=["cameras"])
+    router = door.router("/cameras", tags=["cameras"])
     reader = Depends(door.caller(Action.READ_CAMERAS))
     changer = Depends(door.caller(Action.CHANGE_CAMERAS))
 
     @router.put(
         "/{camera_id}",
+        name="PutCamera",
         summary="Create or replace a camera",
         description="An address given as it was shown, with `***` for its credentials, keeps the stored one.",
         responses={201: {"description": "Created", "model": CameraItem}, **problems(400, 409)},
@@ -91,17 +92,21 @@ def create_router(door: Door) -> APIRouter:
         async with door.transaction() as session:
             return _item(await service.get(session, owner, camera_id))
 
-    @router.delete("/{camera_id}", status_code=204, summary="Delete a camera", responses=problems(404))
+    @router.delete(
+        "/{camera_id}", status_code=204, summary="Delete a camera", name="DeleteCamera", responses=problems(404)
+    )
     async def delete(camera_id: str, owner: Owner = changer) -> None:
         async with door.transaction() as session:
             await service.remove(session, owner, camera_id)
 
-    @router.post("/{camera_id}/enable", summary="Read the camera again", responses=problems(404))
+    @router.post("/{camera_id}/enable", summary="Read the camera again", name="EnableCamera", responses=problems(404))
     async def enable(camera_id: str, owner: Owner = changer) -> CameraItem:
         async with door.transaction() as session:
             return _item(await service.enable(session, owner, camera_id, True))
 
-    @router.post("/{camera_id}/disable", summary="Read the camera no more", responses=problems(404))
+    @router.post(
+        "/{camera_id}/disable", summary="Read the camera no more", name="DisableCamera", responses=problems(404)
+    )
     async def disable(camera_id: str, owner: Owner = changer) -> CameraItem:
         async with door.transaction() as session:
             return _item(await service.enable(session, owner, camera_id, False))

@@ -36,11 +36,11 @@ class LinePage(Answer):
 
 def create_router(door: Door) -> APIRouter:
     """Routes of lines."""
-    router = APIRouter(prefix="/lines", tags=["lines"])
+    router = door.router("/lines", tags=["lines"])
     reader = Depends(door.caller(Action.READ_CAMERAS))
     changer = Depends(door.caller(Action.CHANGE_CAMERAS))
 
-    @router.post("", status_code=201, summary="Create a line", responses=problems(400, 409))
+    @router.post("", status_code=201, summary="Create a line", name="CreateLine", responses=problems(400, 409))
     async def create(body: NewLine, owner: Owner = changer) -> LineItem:
         async with door.transaction() as session:
             return _item(await service.create(session, owner, body.line_id, body.description))
@@ -56,7 +56,13 @@ def create_router(door: Door) -> APIRouter:
         async with door.transaction() as session:
             return _item(await service.get(session, owner, line_id))
 
-    @router.delete("/{line_id}", status_code=204, summary="Delete a line without cameras", responses=problems(404, 409))
+    @router.delete(
+        "/{line_id}",
+        status_code=204,
+        summary="Delete a line without cameras",
+        name="DeleteLine",
+        responses=problems(404, 409),
+    )
     async def delete(line_id: str, owner: Owner = changer) -> None:
         async with door.transaction() as session:
             await service.remove(session, owner, line_id)

@@ -72,7 +72,7 @@ class HostingList(Answer):
 
 def create_router(door: Door) -> APIRouter:
     """Routes of models and hosting."""
-    router = APIRouter(tags=["models"])
+    router = door.router(tags=["models"])
     reader = Depends(door.caller(Action.READ_MODELS))
 
     @router.get("/models", summary="A project's model versions, newest first", responses=problems(404))

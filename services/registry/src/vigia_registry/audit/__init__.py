@@ -1,0 +1,1 @@
+"""Every call becomes an audit event, announced through the outbox."""

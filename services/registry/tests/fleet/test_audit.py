@@ -1,0 +1,331 @@
+"""Every call of a known caller is written down, once, with what it changed; nothing secret is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from fastapi.routing import APIRoute
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+
+from vigia_contracts.audit import LOOKOUT, VIGIA, Call, CallOutcome
+from vigia_contracts.topics import AUDIT, TRAINING_JOBS, USAGE
+from vigia_contracts.usage import UnitsMeasured
+from vigia_registry.entrypoints.http import build
+from vigia_registry.hosting import repository, service, usage
+from vigia_registry.hosting.domain import Observed
+from vigia_registry.hosting.versions import Change
+from vigia_registry.http.rest import cameras, lines, models
+from vigia_registry.http.rest.audited import AuditedRoute, event_name
+from vigia_registry.http.rest.caller import Door
+from vigia_registry.identity import service as identity
+from vigia_registry.identity.domain import Vault
+from vigia_registry.pagination import Pages
+from vigia_runtime.signin import INTERNAL_HEADER, Authenticator, Credential
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+KEY = ("AKIAFLEETTESTS000001", "fleet-secret")
+BASE = "http://registry"
+
+
+class Aws(httpx.Auth):
+    """Signs as AWS clients do."""
+
+    requires_request_body = True
+
+    def __init__(self, key: str = KEY[0], secret: str = KEY[1]) -> None:
+        self._keys = Credentials(key, secret)
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        signed = AWSRequest(request.method, str(request.url), headers={"Host": "registry"}, data=request.content)
+        SigV4Auth(self._keys, "lookoutvision", REGION).add_auth(signed)
+        request.headers.update(dict(signed.headers.items()))
+        yield request
+
+
+@pytest.fixture
+async def aws(fleet: Any) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(build(fleet.deps), client=("10.1.2.3", 5))
+    headers = {"User-Agent": "Boto3/test"}
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, auth=Aws(), headers=headers) as client:
+        yield client
+
+
+async def calls(fleet: Any) -> list[Call]:
+    """The calls that were written down since the last look."""
+    taken = await fleet.take(AUDIT)
+    assert all(key == ACCOUNT for key, _ in taken)
+    return [event.data for _, event in taken]
+
+
+async def add_key(fleet: Any, key: str, actions: tuple[str, ...]) -> None:
+    async with fleet.deps.database.transaction() as session:
+        vault = Vault(fleet.deps.settings.secret_key.get_secret_value())
+        arn = f"arn:aws:iam::{ACCOUNT}:user/{key.lower()}"
+        await identity.put_key(session, vault, Credential(key, "s", None, ACCOUNT, arn, actions))
+
+
+async def test_a_change_is_written_down_as_cloudtrail_does(aws: httpx.AsyncClient, fleet: Any) -> None:
+    before = datetime.now(UTC)
+    token = {"X-Amzn-Client-Token": "token-1"}
+    answer = await aws.post("/2020-11-20/projects", json={"ProjectName": "lids"}, headers=token)
+    assert answer.status_code == 200
+    [call] = await calls(fleet)
+    record = call.record
+    assert (record.eventName, record.eventSource, record.readOnly) == ("CreateProject", LOOKOUT, False)
+    assert record.requestParameters == {"projectName": "lids", "clientToken": "token-1"}
+    made = answer.json()["ProjectMetadata"]
+    assert record.responseElements == {
+        "projectMetadata": {
+            "projectArn": made["ProjectArn"],
+            "projectName": "lids",
+            "creationTimestamp": made["CreationTimestamp"],
+        }
+    }
+    assert (record.userIdentity.type, record.userIdentity.userName) == ("IAMUser", "admin")
+    assert record.userIdentity.accessKeyId == KEY[0]
+    assert (record.sourceIPAddress, record.userAgent, record.awsRegion) == ("10.1.2.3", "Boto3/test", REGION)
+    assert record.requestID == answer.headers["x-amzn-requestid"]
+    assert record.recipientAccountId == ACCOUNT
+    assert record.errorCode is None
+    assert before <= call.called_at <= datetime.now(UTC)
+    assert before - timedelta(seconds=1) < record.eventTime <= call.called_at
+    assert (call.outcome, call.project, call.model_version) == (CallOutcome.SUCCESS, "lids", None)
+    assert call.duration_ms > 0
+
+    again = await aws.post("/2020-11-20/projects", json={"ProjectName": "lids"}, headers=token)
+    assert again.json() == answer.json()
+    assert [one.record.eventName for one in await calls(fleet)] == ["CreateProject"]
+
+
+async def test_datasets_are_written_down_by_their_status(aws: httpx.AsyncClient, fleet: Any) -> None:
+    await fleet.project("lids")
+    answer = await aws.post("/2020-11-20/projects/lids/datasets", json={"DatasetType": "train"})
+    assert answer.status_code == 202
+    [call] = await calls(fleet)
+    assert call.record.requestParameters == {"projectName": "lids", "datasetType": "train"}
+    assert call.record.responseElements == {"status": answer.json()["DatasetMetadata"]["Status"]}
+
+
+async def test_reads_are_written_down_too(aws: httpx.AsyncClient, fleet: Any) -> None:
+    await fleet.version(3, project="lids")
+    assert (await aws.get("/2020-11-20/projects?maxResults=7")).status_code == 200
+    assert (await aws.get("/2020-11-20/projects/lids")).status_code == 200
+    assert (await aws.get("/2020-11-20/projects/lids/models/latest")).status_code == 200
+    listed, described, latest = await calls(fleet)
+    assert (listed.record.eventName, listed.record.readOnly, listed.project) == ("ListProjects", True, None)
+    assert listed.record.requestParameters == {"maxResults": "7"}
+    assert (described.record.responseElements, described.project) == (None, "lids")
+    assert (latest.project, latest.model_version) == ("lids", "3")
+    assert latest.record.requestParameters == {"projectName": "lids", "modelVersion": "latest"}
+
+
+async def test_refused_and_failed_calls_are_written_down(aws: httpx.AsyncClient, fleet: Any) -> None:
+    """Denied, invalid, not there, in conflict, not offered, no JSON; names that do not exist become no metric."""
+    await fleet.version(1, project="lids")
+    await add_key(fleet, "AKIANOTHINGALLOWED01", ())
+    denied = Aws("AKIANOTHINGALLOWED01", "s")
+    model = "/2020-11-20/projects/lids/models/1"
+    asked = [
+        await aws.get("/2020-11-20/projects/lids", auth=denied),
+        await aws.post("/2020-11-20/projects", json={"ProjectName": "bad name"}),
+        await aws.get("/2020-11-20/projects/nothing/models/7"),
+        await aws.get("/2020-11-20/projects/lids/models/7"),
+        await aws.post(f"{model}/stop"),
+        await aws.post("/2020-11-20/projects", content=b"{"),
+        await aws.post(f"{model}/detect", content=b"image"),
+    ]
+    found = await calls(fleet)
+    assert [(one.record.eventName, one.record.errorCode) for one in found] == [
+        ("DescribeProject", "AccessDeniedException"),
+        ("CreateProject", "ValidationException"),
+        ("DescribeModel", "ResourceNotFoundException"),
+        ("DescribeModel", "ResourceNotFoundException"),
+        ("StopModel", "ConflictException"),
+        ("CreateProject", "ValidationException"),
+        ("DetectAnomalies", "UnknownOperationException"),
+    ]
+    assert {one.outcome for one in found} == {CallOutcome.CLIENT_ERROR}
+    assert [one.record.errorMessage for one in found] == [answer.json()["Message"] for answer in asked]
+    assert [one.record.requestID for one in found] == [answer.headers["x-amzn-requestid"] for answer in asked]
+    assert [(one.project, one.model_version) for one in found] == [
+        ("lids", None),
+        (None, None),
+        (None, None),
+        ("lids", None),
+        ("lids", "1"),
+        (None, None),
+        ("lids", "1"),
+    ]
+    assert found[0].record.userIdentity.accessKeyId == "AKIANOTHINGALLOWED01"
+    assert "image" not in found[-1].model_dump_json().replace("images_", "")
+
+
+async def test_a_manifest_is_told_by_its_size(aws: httpx.AsyncClient, fleet: Any) -> None:
+    await fleet.project("lids")
+    await aws.patch("/2020-11-20/projects/lids/datasets/train/entries", json={"Changes": "c2VjcmV0LWxpbmU="})
+    [call] = await calls(fleet)
+    assert call.record.requestParameters is not None
+    assert call.record.requestParameters["changes"] == "(12 bytes)"
+    assert "c2VjcmV0" not in call.model_dump_json()
+
+
+async def test_without_a_known_caller_there_is_a_number_and_no_record(aws: httpx.AsyncClient, fleet: Any) -> None:
+    def failures(code: str) -> float:
+        labels = {"service": "lookoutvision", "code": code}
+        return REGISTRY.get_sample_value("vigia_signature_failures_total", labels) or 0.0
+
+    before = failures("InvalidSignatureException"), failures("UnrecognizedClientException")
+    assert (await aws.get("/2020-11-20/projects", auth=Aws(KEY[0], "wrong"))).status_code == 403
+    assert (await aws.get("/2020-11-20/projects", auth=Aws("AKIANOBODY"))).status_code == 403
+    assert await calls(fleet) == []
+    assert failures("InvalidSignatureException") == before[0] + 1
+    assert failures("UnrecognizedClientException") == before[1] + 1
+
+
+async def test_what_a_service_asks_in_a_callers_name_is_no_call_of_theirs(aws: httpx.AsyncClient, fleet: Any) -> None:
+    token = fleet.deps.settings.internal_token.get_secret_value()
+    assert (await aws.get("/2020-11-20/projects", headers={INTERNAL_HEADER: token})).status_code == 200
+    assert await calls(fleet) == []
+    assert (await aws.get("/2020-11-20/projects", headers={INTERNAL_HEADER: "guessed"})).status_code == 200
+    assert len(await calls(fleet)) == 1
+
+
+async def test_nothing_is_changed_and_nothing_told_without_a_record(aws: httpx.AsyncClient, fleet: Any) -> None:
+    """The record cannot be kept: a change is undone and a read is not answered, both may be tried again."""
+    unrecorded = {"service": "registry"}
+    before = REGISTRY.get_sample_value("vigia_calls_unrecorded_total", unrecorded) or 0.0
+    engine = fleet.deps.database.engine
+    async with engine.begin() as connection:
+        await connection.execute(text("alter table registry.outbox rename to elsewhere"))
+    asked = [
+        await aws.post("/2020-11-20/projects", json={"ProjectName": "lids"}),
+        await aws.get("/2020-11-20/projects"),
+        await aws.get("/2020-11-20/projects/nothing"),
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(text("alter table registry.elsewhere rename to outbox"))
+    # The last one failed anyway, and says why.
+    assert [answer.headers["x-amzn-errortype"] for answer in asked] == [
+        "InternalServerException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+    ]
+    assert REGISTRY.get_sample_value("vigia_calls_unrecorded_total", unrecorded) == before + 3
+    assert (await aws.get("/2020-11-20/projects")).json()["Projects"] == []
+    assert (await aws.post("/2020-11-20/projects", json={"ProjectName": "lids"})).status_code == 200
+    assert [one.record.eventName for one in await calls(fleet)] == ["ListProjects", "CreateProject"]
+
+
+async def test_while_postgres_is_away_calls_fail_and_are_repeated(
+    aws: httpx.AsyncClient, fleet: Any, postgres_server: str
+) -> None:
+    """Without the database no caller is known, so there is nobody to write down: the call fails as a fault of ours."""
+    name = fleet.deps.database.engine.url.database
+    with psycopg.connect(postgres_server, autocommit=True) as server:
+        server.execute(f"alter database {name} with allow_connections false")
+        server.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+        answer = await aws.post("/2020-11-20/projects", json={"ProjectName": "lids"})
+        server.execute(f"alter database {name} with allow_connections true")
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (500, "InternalServerException")
+    assert answer.headers["retry-after"]
+    assert (await aws.post("/2020-11-20/projects", json={"ProjectName": "lids"})).status_code == 200
+    assert [one.outcome for one in await calls(fleet)] == [CallOutcome.SUCCESS]
+
+
+async def test_changes_by_the_rest_api_are_written_down(aws: httpx.AsyncClient, fleet: Any) -> None:
+    await add_key(fleet, "AKIAREADERONLY000002", ("vigia:Read*",))
+    source = {"kind": "rtsp", "url": "rtsp://user:pa55@10.0.0.7/stream?token=abc"}
+    asked = [
+        await aws.post("/api/v1/lines", json={"line_id": "oven"}, auth=KEY),
+        await aws.put("/api/v1/cameras/oven-1", json={"source": source, "line_id": "oven"}, auth=KEY),
+        await aws.post("/api/v1/cameras/oven-1/disable", auth=KEY),
+        await aws.delete("/api/v1/lines/oven", auth=KEY),
+        await aws.put("/api/v1/cameras/oven-1", json={"source": {"kind": "tape"}}, auth=KEY),
+        await aws.delete("/api/v1/cameras/oven-1", auth=("AKIAREADERONLY000002", "s")),
+        await aws.get("/api/v1/cameras", auth=KEY),
+        await aws.delete("/api/v1/cameras/oven-1", auth=("AKIAREADERONLY000002", "wrong")),
+    ]
+    assert [answer.status_code for answer in asked] == [201, 201, 200, 409, 400, 403, 200, 401]
+    found = await calls(fleet)
+    assert [(one.record.eventName, one.record.errorCode) for one in found] == [
+        ("CreateLine", None),
+        ("PutCamera", None),
+        ("DisableCamera", None),
+        ("DeleteLine", "line_in_use"),
+        ("PutCamera", "invalid_input"),
+        ("DeleteCamera", "access_denied"),
+    ]
+    assert {one.record.eventSource for one in found} == {VIGIA}
+    assert found[1].record.requestParameters == {
+        "camera_id": "oven-1",
+        "source": {"kind": "rtsp", "url": "***@10.0.0.7/stream?***"},
+        "line_id": "oven",
+    }
+    assert "pa55" not in json.dumps([one.model_dump(mode="json") for one in found])
+    assert "abc" not in found[1].model_dump_json()
+    assert {one.project for one in found} == {None}
+
+
+def test_every_route_that_changes_something_is_audited_under_a_name(fleet: Any) -> None:
+    door = Door(fleet.deps, Authenticator(None), Pages("k" * 32))  # type: ignore[arg-type]
+    routes = [route for part in (lines, cameras, models) for route in part.create_router(door).routes]
+    changing = [route for route in routes if isinstance(route, APIRoute) and route.methods - {"GET"}]
+    assert len(changing) >= 5
+    for route in changing:
+        assert isinstance(route, AuditedRoute), route.path
+        assert sum(letter.isupper() for letter in event_name(route)) >= 2, route.path
+
+
+async def test_units_are_measured_once_a_minute(fleet: Any) -> None:
+    await fleet.version(2)
+    hosted = await fleet.version(1)
+    async with fleet.deps.database.transaction() as session:
+        await service.request_start(session, hosted, 2, 4)
+        _, [target] = await repository.targets(session, "vigia")
+        assert await repository.record(session, target, Change(Observed.SERVING, in_service_units=1))
+    minute = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    ids = []
+    for _ in range(2):
+        async with fleet.deps.database.transaction() as session:
+            assert await usage.measure(session, minute) == 1
+        [(key, event)] = await fleet.take(USAGE)
+        ids.append(event.id)
+        assert key == f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/cookies/1"
+        assert event.data == UnitsMeasured(
+            account_id=ACCOUNT,
+            region=REGION,
+            project="cookies",
+            model_arn=key,
+            model_version="1",
+            minute=minute,
+            min_units=2,
+            max_units=4,
+            desired_units=2,
+            in_service_units=1,
+        )
+    assert ids[0] == ids[1]
+    async with fleet.deps.database.transaction() as session:
+        await service.request_stop(session, hosted)
+        assert await usage.measure(session, minute) == 1  # it still serves
+    assert (await fleet.take(USAGE))[0][1].data.desired_units == 0
+
+
+async def test_a_training_and_its_record_are_committed_together(aws: httpx.AsyncClient, fleet: Any) -> None:
+    """A call that fails after its change leaves one record, of the failure, and nothing of the change."""
+    await fleet.project("lids")
+    body = {"OutputConfig": {"S3Location": {"Bucket": "bucket", "Prefix": "p"}}}
+    answer = await aws.post("/2020-11-20/projects/lids/models", json=body)
+    assert answer.status_code >= 400
+    [call] = await calls(fleet)
+    assert call.record.errorCode == answer.headers["x-amzn-errortype"]
+    assert await fleet.take(TRAINING_JOBS) == []
