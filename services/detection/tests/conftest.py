@@ -27,12 +27,13 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from tritonclient.grpc.aio import InferenceServerClient
 
+from vigia_contracts.audit import Call
 from vigia_contracts.cameras import CAMERA_CHANGED, Camera, CameraPolicy, SyntheticSource
 from vigia_contracts.deployments import DEPLOYMENT_CHANGED, Deployment, ThresholdRecord
 from vigia_contracts.events import Event, encode
 from vigia_contracts.events import decode as decode_event
 from vigia_contracts.inspections import Inspection
-from vigia_contracts.topics import CAMERAS, DEPLOYMENTS, INSPECTIONS, Topic
+from vigia_contracts.topics import AUDIT, CAMERAS, DEPLOYMENTS, INSPECTIONS, Topic
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.settings import KafkaSettings
 from vigia_stack.parts.objects import ObjectStoreAddress
@@ -147,8 +148,9 @@ class Line:
     frames: str = field(default_factory=lambda: f"frames-{uuid.uuid4().hex[:8]}")
     producer: AIOKafkaProducer = None
     inspections: list[Inspection] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     traces: dict[str, str] = field(default_factory=dict)
-    _reader: asyncio.Task[None] | None = None
+    _readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def open(self) -> None:
         await ensure_topics(self.kafka)
@@ -156,12 +158,12 @@ class Line:
             self.objects.client().create_bucket(Bucket=bucket)
         self.producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap, acks="all", linger_ms=0)
         await self.producer.start()
-        self._reader = asyncio.create_task(self._read())
+        self._readers = [asyncio.create_task(read()) for read in (self._read, self._read_calls)]
 
     async def close(self) -> None:
-        assert self._reader is not None
-        self._reader.cancel()
-        await asyncio.wait({self._reader})
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.wait(self._readers)
         await self.producer.stop()
 
     async def _read(self) -> None:
@@ -177,6 +179,15 @@ class Line:
             assert event.id == str(event.data.inspection_id)
             self.inspections.append(event.data)
             self.traces[event.data.frame_id] = event.extensions.get("traceparent", "")
+
+    async def _read_calls(self) -> None:
+        async for record in self.records(AUDIT):
+            event = decode_event(
+                AUDIT, key=record.key, value=record.value, headers=record.headers, timestamp_ms=record.timestamp
+            )
+            assert isinstance(event.data, Call)
+            assert event.id == str(event.data.record.eventID)
+            self.calls.append(event.data)
 
     async def records(self, topic: Topic | str) -> AsyncIterator[Any]:
         """Every record of a topic from its start, without end."""

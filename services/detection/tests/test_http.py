@@ -218,3 +218,67 @@ async def test_only_known_callers_with_the_permission_are_answered(
         assert answer.status_code == 200
         answer = await plain.get(path)
         assert answer.headers["x-amzn-errortype"] == "UnknownOperationException"
+
+
+async def test_every_call_of_a_known_caller_is_written_down(
+    line: Any, door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its inspection where there is one; anomalies, processed and invalid images are told; no image is."""
+    aws = client(door, monkeypatch)
+    image = kit.picture(defect=True)
+    known = len(line.calls)
+    asked: list[tuple[bytes, dict[str, str]]] = [
+        (image, {"version": "latest"}),
+        (kit.picture(defect=False), {}),
+        (kit.picture(defect=False, width=100), {}),
+        (image, {"form": "png"}),
+        (image, {"version": "2"}),
+        (image, {"project": "nothing"}),
+        (image, {"project": "broken"}),
+    ]
+    for sent, more in asked:
+        if more == {"version": "latest"} or sent is asked[1][0]:
+            await ask(aws, sent, **more)
+        else:
+            await refusal(aws, sent, **more)
+    await refusal(client(door, monkeypatch, key="AKIAREADONLY"), image)
+    await refusal(client(door, monkeypatch, secret="wrong"), image)
+    await refusal(client(door, monkeypatch, key="AKIANOBODY"), image)
+
+    await kit.eventually(lambda: True if len(line.calls) >= known + 8 else None)
+    made = sorted(line.calls[known:], key=lambda call: call.called_at)
+    assert [(call.outcome.value, call.record.errorCode) for call in made] == [
+        ("success", None),
+        ("success", None),
+        ("client_error", "ValidationException"),
+        ("client_error", "ValidationException"),
+        ("client_error", "ConflictException"),
+        ("client_error", "ResourceNotFoundException"),
+        ("server_error", "InternalServerException"),
+        ("client_error", "AccessDeniedException"),
+    ]
+    assert [(call.project, call.model_version) for call in made] == [
+        ("cookies", "1"),
+        ("cookies", "1"),
+        ("cookies", "1"),
+        ("cookies", "1"),
+        ("cookies", "2"),
+        (None, None),
+        ("broken", "1"),
+        ("cookies", "1"),
+    ]
+    images = [(call.images_processed, call.anomalies, call.images_invalid) for call in made]
+    assert images == [(1, 1, 0), (1, 0, 0), (0, 0, 1), (0, 0, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0)]
+    first = made[0].record
+    assert (first.eventName, first.eventSource, first.readOnly) == (
+        "DetectAnomalies",
+        "lookoutvision.amazonaws.com",
+        True,
+    )
+    assert first.requestParameters == {"projectName": "cookies", "modelVersion": "latest", "contentType": "image/jpeg"}
+    assert first.responseElements is None
+    assert (first.userIdentity.userName, first.sourceIPAddress) == ("tester", "127.0.0.1")
+    assert made[0].duration_ms > 0
+    # The inspection and the record are of one request.
+    assert any(one.frame_id == first.requestID for one in line.inspections)
+    assert "secret-of-the-test" not in "".join(call.model_dump_json() for call in made)

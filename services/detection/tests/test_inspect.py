@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.cameras import Camera, CameraPolicy, SyntheticSource
 from vigia_contracts.deployments import Deployment, ThresholdRecord
+from vigia_contracts.events import Event
 from vigia_contracts.frames import FrameReference, inspection_id
 from vigia_contracts.inspections import Inspection, InvalidCause, Origin, Verdict
 from vigia_detection.app.errors import ImageGone, ImageTooLarge, ModelAway, ModelBusy, ModelFailed, ModelLate
@@ -134,7 +135,9 @@ class World:
         self.kept[key] = data
         return ObjectRef(bucket="evidence", key=key)
 
-    async def announce(self, inspection: Inspection, key: str | None, trace: Mapping[str, str]) -> None:
+    async def announce(
+        self, inspection: Inspection, key: str | None, trace: Mapping[str, str], call: Event | None = None
+    ) -> None:
         self.published.append(inspection)
 
     def use_case(self) -> InspectFrame:
@@ -289,7 +292,9 @@ async def test_a_busy_server_is_asked_again_while_half_of_the_budget_is_left() -
 async def test_an_outcome_that_cannot_be_recorded_is_not_done() -> None:
     world = World(answers=[0.9])
 
-    async def announce(inspection: Inspection, key: str | None, trace: Mapping[str, str]) -> None:
+    async def announce(
+        inspection: Inspection, key: str | None, trace: Mapping[str, str], call: Event | None = None
+    ) -> None:
         raise Transient("broker is away")
 
     world.announce = announce  # type: ignore[method-assign]
@@ -306,7 +311,9 @@ async def test_evidence_is_stored_before_the_inspection_is_published() -> None:
         order.append("evidence")
         return await put(key, data, content_type, account_id)
 
-    async def noted_announce(inspection: Inspection, key: str | None, trace: Mapping[str, str]) -> None:
+    async def noted_announce(
+        inspection: Inspection, key: str | None, trace: Mapping[str, str], call: Event | None = None
+    ) -> None:
         order.append("inspection")
         await announce(inspection, key, trace)
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import uuid4
 
 from starlette.requests import Request
 
@@ -26,6 +25,7 @@ from vigia_contracts.audit import (
     SessionIssuer,
     UserIdentity,
 )
+from vigia_contracts.base import derived_id
 from vigia_contracts.events import Event
 from vigia_runtime.http import request_id
 from vigia_runtime.redaction import HIDDEN, is_secret_name, scrub
@@ -86,7 +86,8 @@ class Draft:
         ``project`` and ``version`` must exist, or be None: metrics are counted by them. ``service`` is who answered.
         """
         seen = images or Images()
-        event_id = uuid4()
+        # Of the request: who ends a call twice, unsure whether the first end came through, writes one record.
+        event_id = derived_id("call", self.request_id)
         account = self.credential.account_id
         code, message = error or (None, None)
         record = CloudTrailRecord(

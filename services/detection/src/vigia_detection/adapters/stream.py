@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,7 +11,7 @@ from vigia_contracts.events import Event
 from vigia_contracts.faults import FAULT_RECORDED, Fault, FaultKind
 from vigia_contracts.frames import inspection_id
 from vigia_contracts.inspections import INSPECTION_DECIDED, Inspection, Origin
-from vigia_contracts.topics import FAULTS, FRAMES, INSPECTIONS
+from vigia_contracts.topics import AUDIT, FAULTS, FRAMES, INSPECTIONS
 from vigia_detection.domain.frame import Frame, bad_message_id, camera_name, capture_time, gap_id
 from vigia_runtime.kafka.consumer import Delivery
 from vigia_runtime.kafka.producer import Producer
@@ -68,21 +69,32 @@ class KafkaAnnouncer:
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
 
-    async def announce(self, inspection: Inspection, key: str | None, trace: Mapping[str, str]) -> None:
-        """Publish an inspection; returns when all replicas have it. Transient."""
-        await self._producer.send(
-            INSPECTIONS,
-            Event(
-                type=INSPECTION_DECIDED,
-                source=_SOURCE,
-                id=str(inspection.inspection_id),
-                time=inspection.decided_at,
-                data=inspection,
-                key=key or _UNKNOWN,
-                subject=inspection.camera_id,
-                extensions=trace,
-            ),
+    async def announce(
+        self, inspection: Inspection, key: str | None, trace: Mapping[str, str], call: Event | None = None
+    ) -> None:
+        """Publish an inspection and the record of its call; returns when all replicas have both. Transient."""
+        event = Event(
+            type=INSPECTION_DECIDED,
+            source=_SOURCE,
+            id=str(inspection.inspection_id),
+            time=inspection.decided_at,
+            data=inspection,
+            key=key or _UNKNOWN,
+            subject=inspection.camera_id,
+            extensions=trace,
         )
+        if call is None:
+            await self._producer.send(INSPECTIONS, event)
+            return
+        both = (self._producer.send(INSPECTIONS, event), self._producer.send(AUDIT, call))
+        # Both are waited for, whatever becomes of the other: a repeat must not overtake one still under way.
+        for result in await asyncio.gather(*both, return_exceptions=True):
+            if result is not None:
+                raise result
+
+    async def announce_call(self, call: Event) -> None:
+        """Publish the record of a call that led to no inspection; returns when all replicas have it. Transient."""
+        await self._producer.send(AUDIT, call)
 
     async def announce_gap(self, partition: int, first_missing: int, next_offset: int, account_id: str) -> None:
         """Publish that frames left ``partition`` unread. The same gap is the same fault however often it is found.

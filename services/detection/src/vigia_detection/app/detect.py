@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from vigia_contracts.deployments import Deployment
+from vigia_contracts.events import Event
 from vigia_contracts.frames import inspection_id
 from vigia_contracts.inspections import Origin
 from vigia_detection.app.clock import Deadline, Stopwatch
@@ -15,7 +17,7 @@ from vigia_detection.app.ports import Clock, Deployments
 from vigia_detection.app.record import Keeping, Recorder
 from vigia_detection.domain.frame import Frame
 from vigia_detection.domain.hosted import find_hosted
-from vigia_detection.domain.outcome import Invalid, inspection, settle
+from vigia_detection.domain.outcome import Invalid, Outcome, inspection, settle
 from vigia_vision.interpret import Answer
 
 #: ``frame_source`` of images that came by this door.
@@ -25,7 +27,10 @@ _PAUSE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks which version about which image. ``region`` as signed, None where the sign-in names none."""
+    """Who asks which version about which image. ``region`` as signed, None where the sign-in names none.
+
+    ``call`` makes the record of the request, once its outcome and what was asked are known.
+    """
 
     request_id: str
     account_id: str
@@ -33,6 +38,7 @@ class Request:
     project: str
     version: str
     image: bytes
+    call: Callable[[Outcome, Deployment], Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Patience:
 
 
 class DetectAnomalies:
-    """The request's use case. The inspection is durable before the caller gets the answer."""
+    """The request's use case. The inspection and the call's record are durable before the caller gets the answer."""
 
     def __init__(
         self, *, deployments: Deployments, judge: Judge, recorder: Recorder, clock: Clock, patience: Patience
@@ -106,6 +112,7 @@ class DetectAnomalies:
             key=deployment.model_arn,
             trace={},
             known_camera=False,
+            call=request.call(outcome, judgement.deployment or deployment),
         )
         await self._recorder.record(decided, keeping, watch)
         if isinstance(outcome, Invalid):

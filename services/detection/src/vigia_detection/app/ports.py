@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.cameras import Camera
 from vigia_contracts.deployments import Deployment
+from vigia_contracts.events import Event
 from vigia_contracts.inspections import Inspection
 from vigia_vision.interpret import Answer
 from vigia_vision.manifest import Manifest
@@ -74,8 +75,13 @@ class EvidenceStore(Protocol):
 
 
 class Announcer(Protocol):
-    async def announce(self, inspection: Inspection, key: str | None, trace: Mapping[str, str]) -> None:
-        """Publish an inspection; returns when it is durable. Transient."""
+    async def announce(
+        self, inspection: Inspection, key: str | None, trace: Mapping[str, str], call: Event | None = None
+    ) -> None:
+        """Publish an inspection and, with it, the record of the call that led to it; returns when both are durable.
+
+        Transient; then either may be durable, and a repeat has no second effect.
+        """
 
 
 class Clock(Protocol):

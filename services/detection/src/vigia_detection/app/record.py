@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from vigia_contracts.events import Event
 from vigia_contracts.inspections import Evidence, Inspection, Origin
 from vigia_detection.app.clock import Stopwatch
 from vigia_detection.app.ports import Announcer, EvidenceStore
@@ -30,6 +31,7 @@ class Keeping:
 
     ``image`` are the bytes that came in, None where there are none; ``mask`` makes the mask's PNG when it is wanted.
     ``known_camera`` is False where the camera's name is a stranger's word, which must not become a metric label.
+    ``call`` is the record of the request that brought the image, where one did.
     """
 
     image: bytes | None
@@ -39,6 +41,7 @@ class Keeping:
     trace: Mapping[str, str]
     known_camera: bool
     queue_seconds: float = 0.0
+    call: Event | None = None
 
 
 class Recorder:
@@ -65,7 +68,7 @@ class Recorder:
         total = keeping.queue_seconds + watch.elapsed()
         timings = {"queue": keeping.queue_seconds, **watch.seconds, "total": total}
         final = inspection.model_copy(update={"evidence": evidence, "timings": timings})
-        await self._persist(lambda: self._announcer.announce(final, keeping.key, keeping.trace))
+        await self._persist(lambda: self._announcer.announce(final, keeping.key, keeping.trace, keeping.call))
         self._count(final, keeping.known_camera)
         return final
 

@@ -37,6 +37,13 @@ class AwsError(Exception):
         return JSONResponse({"Message": self.message, **self.members}, self.status, headers)
 
 
+class BadImageError(AwsError):
+    """A ValidationException that is the image's fault."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, "ValidationException", message)
+
+
 def validation(message: str) -> AwsError:
     """The request breaks a rule."""
     return AwsError(400, "ValidationException", message)

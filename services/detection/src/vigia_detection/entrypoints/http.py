@@ -10,14 +10,21 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from vigia_contracts.audit import LOOKOUT
+from vigia_contracts.deployments import Deployment
+from vigia_contracts.events import Event
 from vigia_contracts.inspections import InvalidCause
 from vigia_detection import bootstrap
 from vigia_detection.adapters.catalogue import RegistryCatalogue
 from vigia_detection.app import detect
+from vigia_detection.app.detect import Reply
 from vigia_detection.app.errors import NotHosted, NotJudged
 from vigia_detection.domain.evidence import JPEG, PNG, media_type
+from vigia_detection.domain.outcome import Invalid, Outcome
 from vigia_detection.entrypoints import aws
+from vigia_detection.entrypoints.calls import SERVICE, CallLog
 from vigia_detection.settings import Settings
+from vigia_runtime.audit import Draft, Images, draft, is_read_only
 from vigia_runtime.errors import AppError, Transient, Unavailable
 from vigia_runtime.http import create_app, request_id, serve
 from vigia_runtime.lifecycle import Lifecycle
@@ -29,7 +36,8 @@ from vigia_vision.decode import DEFAULT_LIMITS
 log = get_logger(__name__)
 
 _SERVICE: Final = "lookoutvision"
-_ACTION: Final = "lookoutvision:DetectAnomalies"
+_NAME: Final = "DetectAnomalies"
+_ACTION: Final = f"lookoutvision:{_NAME}"
 _PATH: Final = "/2020-11-20/projects/{project}/models/{version}/detect"
 _PROJECT: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,9}|latest")
@@ -47,23 +55,60 @@ class Door:
         detector: detect.DetectAnomalies,
         authenticator: Authenticator,
         catalogue: RegistryCatalogue,
+        calls: CallLog,
         concurrency: int,
     ) -> None:
         self._detector = detector
+        self._calls = calls
         self._authenticator = authenticator
         self._catalogue = catalogue
         self._free = concurrency
 
     async def detect(self, request: Request, project: str, version: str) -> Response:
-        """DetectAnomalies: the answer, or AwsError."""
+        """DetectAnomalies: the answer, or AwsError. Written down either way, once the caller is known."""
         image = await _image(request)
-        credential = await self._caller(request, image, project, version)
+        credential = await self._authenticator.authenticate(request, image, _SERVICE)
+        asked = draft(
+            request,
+            credential,
+            region=region_of(request, _NO_REGION),
+            source=LOOKOUT,
+            name=_NAME,
+            read_only=is_read_only(_NAME),
+            parameters={
+                "projectName": project,
+                "modelVersion": version,
+                "contentType": request.headers.get("content-type"),
+            },
+        )
+        try:
+            reply = await self._reply(request, credential, asked, project, version, image)
+        except NotJudged as error:
+            raise _not_judged(error) from error
+        except Exception as error:
+            told = _told(error)
+            await self._calls.failed(
+                asked,
+                told,
+                project,
+                version,
+                exists=told.status == 409,
+                invalid_image=isinstance(told, aws.BadImageError),
+            )
+            raise
+        return JSONResponse(aws.result(reply.answer, reply.mask), headers={"x-amzn-requestid": request_id(request)})
+
+    async def _reply(
+        self, request: Request, credential: Credential, asked: Draft, project: str, version: str, image: bytes
+    ) -> Reply:
+        """The use case's reply. NotJudged, which the use case has written down; anything else, which nobody has."""
+        _authorize(request, credential, project, version)
         _check(request, project, version, image)
         if self._free <= 0:
             raise aws.throttled("Too many images are being judged. Try again in a moment.")
         self._free -= 1
         try:
-            reply = await self._detector(
+            return await self._detector(
                 detect.Request(
                     request_id=request_id(request),
                     account_id=credential.account_id,
@@ -71,29 +116,38 @@ class Door:
                     project=project,
                     version=version,
                     image=image,
+                    call=lambda outcome, deployment: _call(asked, outcome, deployment),
                 )
             )
         except NotHosted:
             raise await self._not_hosted(request, credential, project, version) from None
-        except NotJudged as error:
-            raise _not_judged(error) from error
         finally:
             self._free += 1
-        return JSONResponse(aws.result(reply.answer, reply.mask), headers={"x-amzn-requestid": request_id(request)})
-
-    async def _caller(self, request: Request, image: bytes, project: str, version: str) -> Credential:
-        credential = await self._authenticator.authenticate(request, image, _SERVICE)
-        if not allows(credential, _ACTION):
-            region = region_of(request, _NO_REGION)
-            resource = f"arn:aws:lookoutvision:{region}:{credential.account_id}:model/{project}/{version}"
-            raise aws.denied(credential.principal_arn, _ACTION, resource)
-        return credential
 
     async def _not_hosted(self, request: Request, credential: Credential, project: str, version: str) -> aws.AwsError:
         name = f"{project}/{version}"
         if await self._catalogue.lacks(credential, region_of(request, _NO_REGION), project, version):
             return aws.not_found(f"Project {project} has no model version {version}.", name)
         return aws.conflict(f"Model version {version} of project {project} is not hosted. Start the model first.", name)
+
+
+def _authorize(request: Request, credential: Credential, project: str, version: str) -> None:
+    if not allows(credential, _ACTION):
+        region = region_of(request, _NO_REGION)
+        resource = f"arn:aws:lookoutvision:{region}:{credential.account_id}:model/{project}/{version}"
+        raise aws.denied(credential.principal_arn, _ACTION, resource)
+
+
+def _call(asked: Draft, outcome: Outcome, deployment: Deployment) -> Event:
+    """The record of a call whose image had an outcome."""
+    project, version = deployment.project, deployment.model_version
+    if isinstance(outcome, Invalid):
+        told = _not_judged(NotJudged(outcome.cause, outcome.detail))
+        seen = Images(invalid=int(outcome.cause in _CALLERS_FAULT))
+        error = (told.name, told.message)
+        return asked.ended(SERVICE, told.status, error=error, project=project, version=version, images=seen)
+    seen = Images(processed=1, anomalies=int(outcome.answer.is_anomalous))
+    return asked.ended(SERVICE, 200, project=project, version=version, images=seen)
 
 
 async def _image(request: Request) -> bytes:
@@ -122,10 +176,10 @@ def _check(request: Request, project: str, version: str, image: bytes) -> None:
     if content_type not in (JPEG, PNG):
         raise aws.validation(f"ContentType must be {JPEG} or {PNG}.")
     if not image:
-        raise aws.validation("The request has no image.")
+        raise aws.BadImageError("The request has no image.")
     found = media_type(image)
     if found in (JPEG, PNG) and found != content_type:
-        raise aws.validation(f"The image is {found} and not {content_type} as ContentType says.")
+        raise aws.BadImageError(f"The image is {found} and not {content_type} as ContentType says.")
 
 
 def _not_judged(error: NotJudged) -> aws.AwsError:
@@ -136,23 +190,30 @@ def _not_judged(error: NotJudged) -> aws.AwsError:
     return aws.internal("The image could not be judged. Try again.")
 
 
+def _told(error: Exception) -> aws.AwsError:
+    """What the caller learns of ``error``."""
+    match error:
+        case aws.AwsError():
+            return error
+        case SignatureError():
+            return aws.AwsError(error.status, error.code, error.message)
+        case Unavailable() | Transient():
+            return aws.internal("The service cannot answer now. Try again.")
+        case AppError():
+            return aws.validation(error.message)
+        case _:
+            return aws.internal("The service failed.")
+
+
 def create(door: Door, version: str) -> FastAPI:
     """The app; every answer, errors of the framework included, has the protocol's shape."""
     app = create_app("detection", version, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route(_PATH, door.detect, methods=["POST"])
 
-    async def on_aws_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, aws.AwsError)
-        return error.response(request_id(request))
-
-    async def on_app_error(request: Request, error: Exception) -> Response:
-        if isinstance(error, SignatureError):
-            return aws.AwsError(error.status, error.code, error.message).response(request_id(request))
+    async def on_error(request: Request, error: Exception) -> Response:
         if isinstance(error, Unavailable | Transient):
             log.warning("a dependency does not answer", detail=str(error))
-            return aws.internal("The service cannot answer now. Try again.").response(request_id(request))
-        assert isinstance(error, AppError)
-        return aws.validation(error.message).response(request_id(request))
+        return _told(error).response(request_id(request))
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -162,11 +223,11 @@ def create(door: Door, version: str) -> FastAPI:
 
     async def on_bug(request: Request, error: Exception) -> Response:
         log.error("request failed", exc_info=error)
-        return aws.internal("The service failed.").response(request_id(request))
+        return _told(error).response(request_id(request))
 
-    app.add_exception_handler(aws.AwsError, on_aws_error)
-    app.add_exception_handler(AppError, on_app_error)
-    app.add_exception_handler(Transient, on_app_error)
+    app.add_exception_handler(aws.AwsError, on_error)
+    app.add_exception_handler(AppError, on_error)
+    app.add_exception_handler(Transient, on_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_bug)
     return app
@@ -183,6 +244,7 @@ async def serve_requests(settings: Settings, lifecycle: Lifecycle) -> None:
                 bootstrap.detector(settings, shared),
                 Authenticator(credentials),
                 catalogue,
+                CallLog(shared.announcer, shared.deployments),
                 settings.deciding.concurrency,
             )
             await serve(create(door, "2020-11-20"), settings.http, lifecycle)
