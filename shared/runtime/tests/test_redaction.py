@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -113,3 +114,25 @@ def test_logs_scrub_fields_tracebacks_and_foreign_records() -> None:
     assert lines[1]["camera"] == "oven-1"
     assert "ValueError" in lines[1]["exception"]
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 100_000,
+        "password" * 12_000,
+        ":" * 100_000 + " @",
+        "/" * 100_000 + " ?",
+        "?" * 100_000,
+        "a://" * 25_000 + " @",
+        "x" * 100_000 + "|://@",
+        "password" + " " * 100_000,
+        "secret='" * 12_000 + "@",
+    ],
+    ids=lambda text: text[:9],
+)
+def test_no_text_takes_long(text: str) -> None:
+    """A stranger's text is scrubbed too: in CPU time these took minutes while a run was looked at from every place."""
+    began = time.process_time()
+    scrub(text)
+    assert time.process_time() - began < 1
