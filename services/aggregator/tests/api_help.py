@@ -24,7 +24,7 @@ class Keys:
 
     async def credential(self, access_key_id: str) -> Credential | None:
         known = {
-            "AKIAEXAMPLE": (ACCOUNT, ("vigia:*",)),
+            "AKIAEXAMPLE": (ACCOUNT, ("vigia:*", "cloudwatch:*", "cloudtrail:LookupEvents")),
             "AKIAOTHER": ("999999999999", ("*",)),
             "AKIACAMERA": (ACCOUNT, ("vigia:PutFrame",)),
         }

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vigia_aggregator.adapters.migrate import upgrade
-from vigia_contracts.topics import CAMERAS, FAULTS, INSPECTIONS, dead_topic
+from vigia_contracts.topics import AUDIT, CAMERAS, FAULTS, INSPECTIONS, USAGE, dead_topic
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.postgres import create_engine
@@ -35,7 +35,7 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
 async def kafka_settings(kafka: str, topic_prefix: str) -> KafkaSettings:
     """The test's own topics."""
     settings = KafkaSettings(bootstrap=kafka, topic_prefix=topic_prefix)
-    live = (INSPECTIONS, FAULTS, CAMERAS)
+    live = (INSPECTIONS, FAULTS, CAMERAS, AUDIT, USAGE)
     await ensure_topics(settings, [*live, *map(dead_topic, live)])
     return settings
 

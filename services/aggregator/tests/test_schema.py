@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vigia_aggregator.adapters.migrate import downgrade, upgrade
-from vigia_aggregator.adapters.partitions import Partitions, partition_name
+from vigia_aggregator.adapters.partitions import CALLS, Partitions, partition_name
 from vigia_aggregator.adapters.store import InspectionStore
 from vigia_aggregator.adapters.tables import SCHEMA, metadata
 from vigia_aggregator.adapters.trimmer import Trimmer
@@ -23,14 +23,14 @@ from vigia_aggregator.app.upkeep import Keep, upkeep
 from vigia_runtime.postgres import create_engine
 from vigia_runtime.settings import PostgresSettings
 
-KEEP = Keep(inspections=timedelta(days=10), minutes=timedelta(days=2), hours=timedelta(days=5))
+KEEP = Keep(inspections=timedelta(days=10), minutes=timedelta(days=2), hours=timedelta(days=5), calls=timedelta(days=3))
 
 
 def differences(connection: Connection) -> list[object]:
     def ours(name: str | None, kind: str, parent: object) -> bool:
         if kind == "schema":
             return name == SCHEMA
-        return not (kind == "table" and name is not None and name.startswith("inspections_p"))
+        return not (kind == "table" and name is not None and name.startswith(("inspections_p", "calls_p")))
 
     options = {
         "include_schemas": True,
@@ -79,7 +79,7 @@ async def test_days_are_made_for_what_comes_and_dropped_when_past(engine: AsyncE
     assert await store.write(batch) == {one.inspection_id for one in batch}
     await rollups_equal_rows(engine)
 
-    went = await upkeep(partitions, Trimmer(engine), KEEP, now)
+    went = await upkeep(partitions, Partitions(engine, CALLS), Trimmer(engine), KEEP, now)
     assert went["days"] == 4
     assert went["minutes"] > 0
     assert went["hours"] > 0

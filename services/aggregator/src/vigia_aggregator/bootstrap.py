@@ -12,22 +12,26 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from vigia_aggregator.adapters.calls import CallStore, UnitStore
 from vigia_aggregator.adapters.cameras import CameraStore
 from vigia_aggregator.adapters.dead_letters import DeadTopic
 from vigia_aggregator.adapters.errors import passes, unstorable
 from vigia_aggregator.adapters.faults import FaultStore
-from vigia_aggregator.adapters.partitions import Partitions
+from vigia_aggregator.adapters.partitions import CALLS, Partitions
 from vigia_aggregator.adapters.store import InspectionStore
 from vigia_aggregator.adapters.stream import NAME, Reader
 from vigia_aggregator.app.batches import BatchHandler, Outcome
 from vigia_aggregator.app.cameras import CameraHandler
 from vigia_aggregator.app.patience import Patience
+from vigia_aggregator.domain.metrics import KEPT, Resolution
 from vigia_aggregator.domain.records import Record, Window
 from vigia_aggregator.settings import WorkerSettings
+from vigia_contracts.audit import Call
 from vigia_contracts.cameras import Camera
 from vigia_contracts.faults import Fault
 from vigia_contracts.inspections import Inspection
-from vigia_contracts.topics import CAMERAS, FAULTS, INSPECTIONS, Topic
+from vigia_contracts.topics import AUDIT, CAMERAS, FAULTS, INSPECTIONS, USAGE, Topic
+from vigia_contracts.usage import UnitsMeasured
 from vigia_runtime import metrics
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.logging import get_logger
@@ -43,14 +47,19 @@ class Readers:
 
     all: Sequence[Reader]
     partitions: Partitions
+    call_partitions: Partitions
     finished: Callable[[], int]
 
 
 def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettings) -> Readers:
-    """Handlers for inspections, faults and cameras over ``engine``; dead letters go through ``producer``."""
+    """Handlers for everything that is read, over ``engine``; dead letters go through ``producer``."""
     partitions = Partitions(engine)
     store = InspectionStore(engine, partitions)
     window = Window(timedelta(days=settings.retention.days), timedelta(hours=settings.retention.future_hours))
+    call_partitions = Partitions(engine, CALLS)
+    call_window = Window(timedelta(days=settings.retention.call_days), window.future)
+    # A minute's row says that its measurement was counted: before it is deleted, none older is taken.
+    unit_window = Window(KEPT[Resolution.MINUTE] - timedelta(days=1), window.future)
     cameras = CameraStore(engine)
     group = f"{settings.kafka.topic_prefix}{NAME}"
     dead = DeadTopic(producer, group)
@@ -110,14 +119,35 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
         patience=patience(CAMERAS),
         unstorable=unstorable,
     )
+    calls = BatchHandler(
+        AUDIT,
+        Call,
+        store=CallStore(engine, call_partitions).write,
+        dead_letters=dead,
+        patience=patience(AUDIT),
+        unstorable=unstorable,
+        check=call_window.check_call,
+    )
+    units = BatchHandler(
+        USAGE,
+        UnitsMeasured,
+        store=UnitStore(engine).write,
+        dead_letters=dead,
+        patience=patience(USAGE),
+        unstorable=unstorable,
+        check=unit_window.check_measurement,
+    )
     camera_handler = CameraHandler(camera_records, cameras, patience(CAMERAS))
     return Readers(
         all=(
             reader(INSPECTIONS, inspections.handle, settings.batch.size, _observe),
             reader(FAULTS, faults.handle, _RARE_BATCH),
             reader(CAMERAS, camera_handler.handle, _RARE_BATCH),
+            reader(AUDIT, calls.handle, settings.batch.size),
+            reader(USAGE, units.handle, _RARE_BATCH),
         ),
         partitions=partitions,
+        call_partitions=call_partitions,
         finished=lambda: done[0],
     )
 

@@ -26,11 +26,13 @@ class BatchSettings(Group):
 
 
 class RetentionSettings(Group):
-    """How long results are kept, in days. Rollups by day and totals are kept for ever."""
+    """How long results are kept, in days. Rollups by day and totals are kept for ever; samples of CloudWatch metrics as
+    CloudWatch keeps them, 15 months."""
 
     days: int = Field(default=90, ge=1, le=3650, description="inspections and faults")
     minute_days: int = Field(default=14, ge=1, le=3650, description="rollups by minute")
     hour_days: int = Field(default=400, ge=1, le=3650, description="rollups by hour")
+    call_days: int = Field(default=90, ge=1, le=3650, description="records of calls (audit)")
     future_hours: int = Field(default=24, ge=0, le=48, description="how far a capture time may lie in the future")
 
 

@@ -141,6 +141,64 @@ faults = Table(
     Index("faults_open", "account_id", "camera_id", postgresql_where=text("ended_at is null")),
 )
 
+# One call of an AWS operation, or of Vigia's own API where it changes something. ``record`` is the CloudTrail record,
+# ``resources`` what it names: [{"type": …, "name": …}].
+calls = Table(
+    "calls",
+    metadata,
+    Column("event_id", Uuid, nullable=False),
+    Column("called_at", _TIME, nullable=False),
+    Column("stored_at", _TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("account_id", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("access_key_id", Text, nullable=False),
+    Column("resources", JSONB, nullable=False),
+    Column("project", Text),
+    Column("model_version", Text),
+    Column("outcome", Text, nullable=False),
+    Column("error_code", Text),
+    Column("duration_ms", Double, nullable=False),
+    Column("images_processed", Integer, nullable=False),
+    Column("images_invalid", Integer, nullable=False),
+    Column("anomalies", Integer, nullable=False),
+    Column("record", JSONB, nullable=False),
+    PrimaryKeyConstraint("event_id", "called_at", name="calls_pkey"),
+    Index("calls_time", "account_id", "called_at", "event_id"),
+    Index("calls_name", "account_id", "name", "called_at", "event_id"),
+    Index("calls_user", "account_id", "username", "called_at", "event_id"),
+    Index("calls_key", "account_id", "access_key_id", "called_at", "event_id"),
+    Index("calls_resources", "resources", postgresql_using="gin", postgresql_ops={"resources": "jsonb_path_ops"}),
+    postgresql_partition_by="RANGE (called_at)",
+)
+
+# What CloudWatch metrics are computed from, written by the transaction that wrote the calls or first saw the
+# measurement. ``resolution`` is minute, five_minutes, hour, or total: the total is what Prometheus shows as a counter
+# and what says which metrics there are. Absent project and version are ''. ``last_at``: the newest sample's time.
+samples = Table(
+    "samples",
+    metadata,
+    Column("resolution", Text, nullable=False),
+    Column("bucket", _TIME, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("samples", BigInteger, nullable=False),
+    Column("sum", Double, nullable=False),
+    Column("minimum", Double, nullable=False),
+    Column("maximum", Double, nullable=False),
+    Column("last_at", _TIME, nullable=False),
+    PrimaryKeyConstraint(
+        "resolution", "account_id", "region", "project", "model_version", "metric", "bucket", name="samples_pkey"
+    ),
+    Index("samples_age", "resolution", "last_at"),
+)
+
 # A copy of what the registry announced, so that dashboards can name cameras that have not sent a frame yet.
 cameras = Table(
     "cameras",

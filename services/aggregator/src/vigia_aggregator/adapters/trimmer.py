@@ -1,4 +1,4 @@
-"""Deletes rollups and faults that are past their retention, a bounded number at a time."""
+"""Deletes rollups, samples and faults that are past their retention, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ _FAULTS: Final = text(
     f"delete from {SCHEMA}.faults where ctid in (select ctid from {SCHEMA}.faults "  # noqa: S608 - constants only
     "where ended_at < :before limit :most)"
 )
+_SAMPLES: Final = text(
+    f"delete from {SCHEMA}.samples where ctid in (select ctid from {SCHEMA}.samples "  # noqa: S608 - constants only
+    "where resolution = :resolution and last_at < :before limit :most)"
+)
 
 
 class Trimmer:
@@ -32,6 +36,12 @@ class Trimmer:
         """Delete rollup rows of buckets that began before; how many went."""
         async with self._engine.begin() as connection:
             done = await connection.execute(_ROLLUPS, {"resolution": resolution, "before": before, "most": _AT_ONCE})
+            return done.rowcount
+
+    async def trim_samples(self, resolution: str, before: datetime) -> int:
+        """Delete rows of samples whose newest sample is older; how many went."""
+        async with self._engine.begin() as connection:
+            done = await connection.execute(_SAMPLES, {"resolution": resolution, "before": before, "most": _AT_ONCE})
             return done.rowcount
 
     async def trim_faults(self, before: datetime) -> int:

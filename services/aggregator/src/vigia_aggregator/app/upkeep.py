@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
+from vigia_aggregator.domain.metrics import KEPT, TOTAL, Resolution
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -15,10 +17,11 @@ class Keep:
     inspections: timedelta
     minutes: timedelta
     hours: timedelta
+    calls: timedelta
 
 
 class Days(Protocol):
-    """The history's day partitions."""
+    """A table's day partitions."""
 
     async def ensure(self, days: Iterable[date]) -> None:
         """Make the missing ones."""
@@ -36,18 +39,29 @@ class Trimmer(Protocol):
         """Delete rollup rows of buckets that began before; how many went."""
         ...
 
+    async def trim_samples(self, resolution: str, before: datetime) -> int:
+        """Delete rows of samples whose newest sample is older; how many went."""
+        ...
+
     async def trim_faults(self, before: datetime) -> int:
         """Delete faults that ended before; how many went."""
         ...
 
 
-async def upkeep(days: Days, trimmer: Trimmer, keep: Keep, now: datetime) -> dict[str, int]:
+async def upkeep(inspections: Days, calls: Days, trimmer: Trimmer, keep: Keep, now: datetime) -> dict[str, int]:
     """One round; the numbers of what went, by kind. Safe to run from several workers and to repeat."""
     today = now.astimezone(UTC).date()
-    await days.ensure(today + timedelta(days=ahead) for ahead in range(3))
-    dropped = await days.drop_before((now - keep.inspections).astimezone(UTC).date())
+    for days in (inspections, calls):
+        await days.ensure(today + timedelta(days=ahead) for ahead in range(3))
+    dropped = await inspections.drop_before((now - keep.inspections).astimezone(UTC).date())
+    dropped_calls = await calls.drop_before((now - keep.calls).astimezone(UTC).date())
+    samples = [await trimmer.trim_samples(resolution, now - kept) for resolution, kept in KEPT.items()]
+    # A total stands for a version or project that nobody has asked for in all that time.
+    samples.append(await trimmer.trim_samples(TOTAL, now - KEPT[Resolution.HOUR]))
     return {
         "days": len(dropped),
+        "call_days": len(dropped_calls),
+        "samples": sum(samples),
         "minutes": await trimmer.trim_rollups("minute", now - keep.minutes),
         "hours": await trimmer.trim_rollups("hour", now - keep.hours),
         "faults": await trimmer.trim_faults(now - keep.inspections),

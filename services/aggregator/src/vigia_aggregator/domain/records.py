@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from vigia_contracts.audit import Call
 from vigia_contracts.base import Payload
 from vigia_contracts.events import ContractError, decode
 from vigia_contracts.inspections import Inspection
 from vigia_contracts.topics import Topic
+from vigia_contracts.usage import UnitsMeasured
 
 P = TypeVar("P", bound=Payload)
 
@@ -54,17 +56,28 @@ class Sorted(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which capture times are stored: a partition exists per day, so the number of days has a bound."""
+    """Which times are stored: a partition exists per day, so the number of days has a bound."""
 
     past: timedelta
     future: timedelta
 
     def check(self, inspection: Inspection, now: datetime) -> None:
         """ContractError when the capture time lies outside."""
-        if inspection.captured_at < now - self.past:
-            raise ContractError("captured_too_old", f"captured at {inspection.captured_at}, beyond retention")
-        if inspection.captured_at > now + self.future:
-            raise ContractError("captured_in_future", f"captured at {inspection.captured_at}")
+        self._check("captured", inspection.captured_at, now)
+
+    def check_call(self, call: Call, now: datetime) -> None:
+        """ContractError when the time of the call lies outside."""
+        self._check("called", call.called_at, now)
+
+    def check_measurement(self, measured: UnitsMeasured, now: datetime) -> None:
+        """ContractError when the minute lies outside."""
+        self._check("measured", measured.minute, now)
+
+    def _check(self, what: str, at: datetime, now: datetime) -> None:
+        if at < now - self.past:
+            raise ContractError(f"{what}_too_old", f"{what} at {at}, beyond retention")
+        if at > now + self.future:
+            raise ContractError(f"{what}_in_future", f"{what} at {at}")
 
 
 def sort_out(

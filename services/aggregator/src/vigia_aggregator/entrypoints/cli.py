@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Inspections 
 
 @app.command()
 def worker() -> None:
-    """Write inspections, faults and cameras from Kafka into Postgres."""
+    """Write inspections, faults, cameras, calls and usage from Kafka into Postgres."""
     settings = _load(WorkerSettings)
     from vigia_aggregator.entrypoints.worker import work
 
@@ -30,7 +30,7 @@ def worker() -> None:
 
 @app.command()
 def http() -> None:
-    """Serve history and trends."""
+    """Serve history, trends, audit and CloudWatch metrics."""
     settings = _load(ServeSettings)
     from vigia_aggregator.entrypoints.http import serve_history
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -25,6 +25,7 @@ from vigia_runtime.signin import Authenticator, allows
 _BASIC = HTTPBasic(auto_error=False, description="Access key id and secret. SigV4 for service `vigia` is accepted too.")
 #: What a policy must allow.
 ACTION = "vigia:ReadInspections"
+AUDIT_ACTION = "vigia:ReadAudit"
 _QUERY_CANCELED = "57014"
 
 
@@ -67,15 +68,20 @@ def _context(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
-async def _account(request: Request, context: Annotated[Context, Depends(_context)]) -> str:
-    credential = await context.authenticator.authenticate(request, await request.body(), "vigia")
-    if not allows(credential, ACTION):
-        raise AccessDenied("access_denied", f"{credential.principal_arn} may not perform {ACTION}")
-    return credential.account_id
+def _account(action: str) -> Callable[[Request, Context], Awaitable[str]]:
+    async def account(request: Request, context: Annotated[Context, Depends(_context)]) -> str:
+        credential = await context.authenticator.authenticate(request, await request.body(), "vigia")
+        if not allows(credential, action):
+            raise AccessDenied("access_denied", f"{credential.principal_arn} may not perform {action}")
+        return credential.account_id
+
+    return account
 
 
 Ctx = Annotated[Context, Depends(_context)]
 #: The account that the request's credential belongs to; every query is held to it.
-Account = Annotated[str, Depends(_account)]
+Account = Annotated[str, Depends(_account(ACTION))]
+#: The same, of whoever may read what was called.
+Auditor = Annotated[str, Depends(_account(AUDIT_ACTION))]
 #: Documents the sign-in.
 SIGNED_IN = Security(_BASIC)

@@ -1,4 +1,4 @@
-"""``vigia-aggregator worker``: inspections, faults and cameras from Kafka into Postgres."""
+"""``vigia-aggregator worker``: inspections, faults, cameras, calls and usage from Kafka into Postgres."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vigia_aggregator.adapters.exposition import Exposition, RollupCollector
-from vigia_aggregator.adapters.partitions import Partitions
 from vigia_aggregator.adapters.stream import Stream
 from vigia_aggregator.adapters.trimmer import Trimmer
 from vigia_aggregator.app.upkeep import Keep, upkeep
 from vigia_aggregator.bootstrap import Readers, make_readers
 from vigia_aggregator.domain.lag import Progress
 from vigia_aggregator.settings import RetentionSettings, WorkerSettings
-from vigia_contracts.topics import CAMERAS, FAULTS, INSPECTIONS, dead_topic
+from vigia_contracts.topics import AUDIT, CAMERAS, FAULTS, INSPECTIONS, USAGE, dead_topic
 from vigia_runtime import metrics
 from vigia_runtime.errors import Transient
 from vigia_runtime.health import Heartbeat
@@ -35,7 +34,7 @@ from vigia_runtime.postgres import create_engine
 
 log = get_logger(__name__)
 
-_TOPICS = (INSPECTIONS, FAULTS, CAMERAS)
+_TOPICS = (INSPECTIONS, FAULTS, CAMERAS, AUDIT, USAGE)
 _UPKEEP_SECONDS = 600.0
 #: Records wait and nothing is finished for this long: not live. Longer than a batch may be retried.
 _STALL_MARGIN_SECONDS = 60.0
@@ -68,7 +67,7 @@ async def work(lifecycle: Lifecycle, settings: WorkerSettings) -> None:
         readers = make_readers(engine, producer, settings)
         stream = Stream(settings.kafka, readers.all, on_failure)
         lifecycle.spawn("exposition", Exposition(engine, collector).run(lifecycle.stopping))
-        lifecycle.spawn("upkeep", _keep_up(engine, readers.partitions, settings.retention, lifecycle.stopping))
+        lifecycle.spawn("upkeep", _keep_up(engine, readers, settings.retention, lifecycle.stopping))
         await stream.start()
         beat = lifecycle.health.heartbeat("agents", 15)
         limit = settings.batch.retry_seconds + _STALL_MARGIN_SECONDS
@@ -131,17 +130,18 @@ async def _watch(
 
 
 async def _keep_up(
-    engine: AsyncEngine, partitions: Partitions, retention: RetentionSettings, stopping: asyncio.Event
+    engine: AsyncEngine, readers: Readers, retention: RetentionSettings, stopping: asyncio.Event
 ) -> None:
     keep = Keep(
         inspections=timedelta(days=retention.days),
         minutes=timedelta(days=retention.minute_days),
         hours=timedelta(days=retention.hour_days),
+        calls=timedelta(days=retention.call_days),
     )
     trimmer = Trimmer(engine)
     while not stopping.is_set():
         try:
-            went = await upkeep(partitions, trimmer, keep, datetime.now(UTC))
+            went = await upkeep(readers.partitions, readers.call_partitions, trimmer, keep, datetime.now(UTC))
         except (SQLAlchemyError, OSError) as error:
             log.warning("upkeep put off", error=type(error).__name__)
         else:

@@ -1,0 +1,1 @@
+"""The parts of CloudWatch and CloudTrail that clients of Lookout for Vision use."""
