@@ -214,6 +214,35 @@ def pipeline() -> Dashboard:
                 span=8,
             )
         )
+        .with_row(Row("Calls of Lookout for Vision"))
+        .with_panel(
+            lines(
+                "Calls by outcome",
+                "short",
+                promql("sum by (outcome) (increase(vigia_lookout_requests_total[5m]))", "{{outcome}}"),
+                what="In five minutes.",
+                span=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Images by DetectAnomalies",
+                "short",
+                promql(
+                    "sum by (project, outcome) (increase(vigia_lookout_images_total[5m]))", "{{project}} {{outcome}}"
+                ),
+                what="In five minutes.",
+                span=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Inference units in service",
+                "short",
+                promql('vigia_lookout_inference_units{kind="in_service"}', "{{project}} {{model_version}}"),
+                span=8,
+            )
+        )
         .with_row(Row("Models"))
         .with_panel(
             lines(

@@ -17,10 +17,7 @@ REGION = "us-east-1"
 
 
 def make_call(number: int, run: str = "run", **changes: Any) -> Call:
-    """The ``number``-th call of a run: the same number and run give the same call, whoever asks.
-
-    Every fifth fails, every tenth is throttled; those of DetectAnomalies, the even ones, have images.
-    """
+    """The ``number``-th call of a run, a DetectAnomalies that succeeds: the same number and run, the same id."""
     outcome = changes.pop("outcome", CallOutcome.SUCCESS)
     at = changes.pop("called_at", datetime.now(UTC) - timedelta(seconds=1))
     name = changes.pop("name", "DetectAnomalies")

@@ -82,6 +82,28 @@ def test_a_camera_has_exactly_one_source() -> None:
         assert CliRunner().invoke(app, ["cameras", "add", "c1", *sources]).exit_code == 2
 
 
+def test_the_audit_shows_who_called_what_on_what(door: DoorStub) -> None:
+    call = {
+        "called_at": "2026-01-02T03:04:05.678Z",
+        "name": "DeleteModel",
+        "username": "ana",
+        "outcome": "client_error",
+        "error_code": "ConflictException",
+        "duration_ms": 12.4,
+        "record": {
+            "sourceIPAddress": "10.0.0.7",
+            "requestParameters": {"projectName": "cookies", "modelVersion": "2"},
+        },
+    }
+    door.answers["GET /api/v1/audit"] = (200, {"items": [call], "next": None})
+    row = vigia("audit", "--user", "ana", "--changes", "--resource", "cookies/2", "--outcome", "client_error")
+    for text in ("DeleteModel", "ana", "cookies/2", "ConflictException", "10.0.0.7", "12 ms"):
+        assert text in row
+    for asked in ("user=ana", "read_only=false", "resource=cookies%2F2", "outcome=client_error", "limit=50"):
+        assert asked in door.asked[0].query
+    assert json.loads(vigia("audit", "--json")) == call
+
+
 def test_inspections_show_part_verdict_score_and_latency(door: DoorStub) -> None:
     door.answers["GET /api/v1/inspections"] = (200, {"items": [INSPECTION], "next": None})
     row = vigia("inspections", "--camera", "oven-1", "--verdict", "reject")

@@ -204,6 +204,13 @@ class Vigia:
         """When nobody looked, newest first. Filters: line, camera, kind, open, from_, to."""
         return self._pages("/faults", filters)
 
+    # --- audit ------------------------------------------------------------------------------------------------------
+
+    def audit(self, **filters: Any) -> Iterator[Json]:
+        """Calls, newest first. Filters: name, user, source, access_key, read_only, outcome, project, model_version,
+        resource, from_, to (ISO 8601), limit."""
+        return self._pages("/audit", filters)
+
     # --- frames -----------------------------------------------------------------------------------------------------
 
     def push(

@@ -25,6 +25,8 @@ def write(site: Site) -> Path:
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL_LOOKOUTVISION": gateway,
         "AWS_ENDPOINT_URL_REKOGNITION": gateway,
+        "AWS_ENDPOINT_URL_CLOUDWATCH": gateway,
+        "AWS_ENDPOINT_URL_CLOUDTRAIL": gateway,
         "AWS_ENDPOINT_URL_S3": store,
         "AWS_DATA_PATH": str(paths.repository() / "shared" / "client" / "src" / "vigia_client" / "data"),
         "AWS_CONFIG_FILE": str(config),
@@ -42,7 +44,8 @@ def write(site: Site) -> Path:
 
 def _aws_files(site: Site, gateway: str, store: str, key: str, secret: str) -> tuple[Path, Path]:
     config = ["[services vigia]"]
-    for service, endpoint in (("lookoutvision", gateway), ("rekognition", gateway), ("s3", store)):
+    ours = ("lookoutvision", "rekognition", "cloudwatch", "cloudtrail")
+    for service, endpoint in (*((service, gateway) for service in ours), ("s3", store)):
         config += [f"{service} =", f"  endpoint_url = {endpoint}"]
     credentials = []
     for profile in ("default", *PROFILES):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vigia_client.api import ApiError
-from vigia_client.cli import cameras, doctor, history, lines, publish, trials
+from vigia_client.cli import audit, cameras, doctor, history, lines, publish, trials
 from vigia_client.environment import NotConfiguredError
 from vigia_client.frames import TooLargeError
 
@@ -22,6 +22,7 @@ app.add_typer(trials.app, name="trials")
 app.command("inspections")(history.inspections)
 app.command("trends")(history.trends)
 app.command("faults")(history.faults)
+app.command("audit")(audit.audit)
 app.command("publish")(publish.publish)
 app.command("doctor")(doctor.doctor)
 

@@ -1,0 +1,467 @@
+"""CloudWatch and CloudTrail as their own clients see them: numbers are those of the stored calls, errors are clear."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+import httpx
+import pytest
+import uvicorn
+from aggregator_help import ACCOUNT, free_port, new_run, until
+from api_help import OTHER, Keys, client_of, get
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from calls_help import REGION, make_call, make_units
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from vigia_aggregator.adapters.calls import CallStore, UnitStore
+from vigia_aggregator.adapters.listener import Listener
+from vigia_aggregator.adapters.partitions import CALLS, Partitions
+from vigia_aggregator.domain.metrics import Metric, Resolution, resolution_for, rounded
+from vigia_aggregator.entrypoints.context import Context
+from vigia_aggregator.entrypoints.http import make_app
+from vigia_aggregator.settings import QuerySettings
+from vigia_contracts.audit import VIGIA, Call, CallOutcome
+from vigia_runtime.objects import ObjectStore
+from vigia_runtime.settings import ObjectSettings, PostgresSettings
+from vigia_runtime.signin import Authenticator
+
+NAMESPACE = "AWS/LookoutVision"
+ONE = [{"Name": "ProjectName", "Value": "cookies"}, {"Name": "ModelVersion", "Value": "1"}]
+PROJECT = ONE[:1]
+#: The whole hour before this one: every metric's rows of it are complete.
+HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+PROTOCOLS = ("smithy-rpc-v2-cbor", "json", "query")
+
+Client = Callable[..., Any]
+
+
+@pytest.fixture
+async def context(engine: AsyncEngine, postgres_url: str) -> Context:
+    objects = ObjectSettings(endpoint="http://127.0.0.1:1", access_key_id="a", secret_access_key=SecretStr("b"))
+    return Context(
+        engine=engine,
+        objects=ObjectStore(objects),
+        authenticator=Authenticator(Keys()),
+        listener=Listener(PostgresSettings(url=SecretStr(postgres_url))),
+        query=QuerySettings(),
+        followers=asyncio.Semaphore(1),
+    )
+
+
+@pytest.fixture
+async def door(context: Context) -> AsyncIterator[str]:
+    """The address of the running app."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(make_app(context), host="127.0.0.1", port=port, log_level="warning"))
+    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    running = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await until(started, 20, "the door")
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await running
+
+
+@pytest.fixture
+def client(door: str, tmp_path: Path) -> Client:
+    """Makes clients of the newest boto3; with ``protocol`` of one that knows no other."""
+
+    def make(service: str, key: str = "AKIAEXAMPLE", secret: str = "secret", protocol: str | None = None) -> Any:
+        core = botocore.session.Session()
+        if protocol is not None:
+            model = Loader().load_service_model("cloudwatch", "service-2")
+            model["metadata"] |= {"protocol": protocol, "protocols": [protocol]}
+            place = tmp_path / protocol / "cloudwatch" / "2010-08-01"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "service-2.json").write_text(json.dumps(model))
+            core.get_component("data_loader").search_paths.insert(0, str(tmp_path / protocol))
+        return boto3.Session(key, secret, region_name=REGION, botocore_session=core).client(
+            service, endpoint_url=door, config=Config(retries={"total_max_attempts": 1}, parameter_validation=False)
+        )
+
+    return make
+
+
+async def ask(operation: Callable[..., Any], **given: Any) -> Any:
+    return await asyncio.to_thread(partial(operation, **given))
+
+
+async def refusal(operation: Callable[..., Any], **given: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as caught:
+        await ask(operation, **given)
+    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
+
+
+def at(minute: float, **more: Any) -> dict[str, Any]:
+    return {"called_at": HOUR + timedelta(minutes=minute), **more}
+
+
+@pytest.fixture
+async def filled(engine: AsyncEngine) -> list[Call]:
+    """An hour of calls of two versions, and units for ten minutes of it."""
+    run = new_run()
+    judged = {"images_processed": 1}
+    made = [
+        *(make_call(n, run, **at(n), **judged, anomalies=n % 3 == 0, duration_ms=10.0 + n) for n in range(30)),
+        *(make_call(100 + n, run, **at(n), **judged, model_version="2") for n in range(5)),
+        *(make_call(200 + n, run, **at(n), outcome=CallOutcome.CLIENT_ERROR, images_invalid=1) for n in range(4)),
+        *(make_call(300 + n, run, **at(40), outcome=CallOutcome.THROTTLED) for n in range(3)),
+        make_call(400, run, **at(50), name="DescribeProject", model_version=None),
+        make_call(401, run, **at(50), name="ListProjects", project=None, model_version=None),
+        make_call(402, run, **at(50), source=VIGIA, name="PutCamera", project=None, model_version=None),
+        make_call(403, run, **at(50), account_id="999999999999"),
+        make_call(404, run, **at(50), region="eu-west-1"),
+    ]
+    await CallStore(engine, Partitions(engine, CALLS)).write(made)
+    minutes = [HOUR + timedelta(minutes=n) for n in range(10)]
+    await UnitStore(engine).write(
+        [*(make_units(m) for m in minutes), *(make_units(m, "2", in_service_units=2) for m in minutes[:5])]
+    )
+    return made
+
+
+async def statistics(cloudwatch: Any, metric: str, dimensions: Any, period: int = 3600, **more: Any) -> Any:
+    given = {
+        "Namespace": NAMESPACE,
+        "MetricName": metric,
+        "Dimensions": dimensions,
+        "StartTime": HOUR,
+        "EndTime": HOUR + timedelta(hours=1),
+        "Period": period,
+        "Statistics": ["Sum", "Average", "SampleCount", "Minimum", "Maximum"],
+    }
+    return await ask(cloudwatch.get_metric_statistics, **given | more)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_statistics_are_those_of_the_calls(client: Client, filled: list[Call], protocol: str) -> None:
+    cloudwatch = client("cloudwatch", protocol=protocol)
+    expected: dict[str, tuple[float, int, float]] = {
+        "SuccessfulRequestCount": (30, 37, 1),
+        "ErrorCount": (7, 37, 1),
+        "ThrottledCount": (3, 37, 1),
+        "ProcessedImageCount": (30, 34, 1),
+        "InvalidImageCount": (4, 34, 1),
+        "DetectedAnomalyCount": (10, 30, 1),
+        "Time": (sum(10.0 + n for n in range(30)), 30, 39),
+        "MinInferenceUnits": (10, 10, 1),
+        "MaxInferenceUnits": (40, 10, 4),
+        "DesiredInferenceUnits": (20, 10, 2),
+        "InServiceInferenceUnits": (10, 10, 1),
+    }
+    assert set(expected) == {metric.value for metric in Metric}
+    for metric, (total, count, largest) in expected.items():
+        answer = await statistics(cloudwatch, metric, ONE)
+        assert answer["Label"] == metric
+        [point] = answer["Datapoints"]
+        assert point["Timestamp"] == HOUR
+        assert (point["Sum"], point["SampleCount"], point["Maximum"]) == (total, count, largest), metric
+        assert point["Average"] == pytest.approx(total / count)
+        assert point["Unit"] == ("Milliseconds" if metric == "Time" else "Count")
+
+
+async def test_a_project_is_the_sum_of_its_versions(client: Client, filled: list[Call]) -> None:
+    cloudwatch = client("cloudwatch")
+    assert (await statistics(cloudwatch, "ProcessedImageCount", PROJECT))["Datapoints"][0]["Sum"] == 35
+    # Calls that name no version count for the project, those that name no project for the account.
+    assert (await statistics(cloudwatch, "SuccessfulRequestCount", PROJECT))["Datapoints"][0]["Sum"] == 36
+    assert (await statistics(cloudwatch, "SuccessfulRequestCount", []))["Datapoints"][0]["Sum"] == 37
+    # Units add up at every moment: 3 for five minutes, then 1 for five minutes.
+    by_minute = (await statistics(cloudwatch, "InServiceInferenceUnits", PROJECT, 60))["Datapoints"]
+    assert [point["Average"] for point in by_minute] == [3] * 5 + [1] * 5
+    assert [
+        (p["Average"], p["SampleCount"])
+        for p in (await statistics(cloudwatch, "InServiceInferenceUnits", PROJECT, 300))["Datapoints"]
+    ] == [(3, 5), (1, 5)]
+
+
+async def test_periods_begin_where_the_range_does(client: Client, filled: list[Call]) -> None:
+    cloudwatch = client("cloudwatch")
+    answer = await statistics(
+        cloudwatch, "ProcessedImageCount", ONE, 600, StartTime=HOUR + timedelta(minutes=7, seconds=30)
+    )
+    found = [((p["Timestamp"] - HOUR).total_seconds() / 60, p["Sum"]) for p in answer["Datapoints"]]
+    assert found == [(7, 10), (17, 10), (27, 3)]
+    cut = await statistics(cloudwatch, "ProcessedImageCount", ONE, 60, EndTime=HOUR + timedelta(minutes=3))
+    assert len(cut["Datapoints"]) == 3
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_metric_data_of_several_metrics_in_pages(client: Client, filled: list[Call], protocol: str) -> None:
+    cloudwatch = client("cloudwatch", protocol=protocol)
+
+    def query(name: str, metric: str, stat: str, period: int, dimensions: Any = ONE, **more: Any) -> Any:
+        wanted = {"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": dimensions}
+        return {"Id": name, "MetricStat": {"Metric": wanted, "Period": period, "Stat": stat}, **more}
+
+    given = {
+        "MetricDataQueries": [
+            query("images", "ProcessedImageCount", "Sum", 60),
+            query("anomalies", "DetectedAnomalyCount", "Sum", 3600, Label="found"),
+            query("hidden", "Time", "Sum", 60, ReturnData=False),
+            query("time", "Time", "Average", 3600),
+            query("nothing", "CPUUtilization", "Average", 300),
+            query("elsewhere", "ErrorCount", "Sum", 300, [{"Name": "InstanceId", "Value": "i-1"}]),
+        ],
+        "StartTime": HOUR,
+        "EndTime": HOUR + timedelta(hours=1),
+    }
+    whole = await ask(cloudwatch.get_metric_data, **given)
+    by_id = {result["Id"]: result for result in whole["MetricDataResults"]}
+    assert list(by_id) == ["images", "anomalies", "time", "nothing", "elsewhere"]
+    assert by_id["images"]["Values"] == [1.0] * 29 + [1.0]
+    assert by_id["images"]["Timestamps"] == [HOUR + timedelta(minutes=29 - n) for n in range(30)]
+    assert (by_id["anomalies"]["Values"], by_id["anomalies"]["Label"]) == ([10], "found")
+    assert by_id["time"]["Values"] == [24.5]
+    assert by_id["nothing"]["Values"] == by_id["elsewhere"]["Values"] == []
+    assert {result["StatusCode"] for result in whole["MetricDataResults"]} == {"Complete"}
+
+    for order in ("TimestampAscending", "TimestampDescending"):
+        pages = []
+        token: dict[str, str] = {}
+        while True:
+            page = await ask(cloudwatch.get_metric_data, **given, ScanBy=order, MaxDatapoints=8, **token)
+            assert sum(len(result["Values"]) for result in page["MetricDataResults"]) <= 8
+            pages.append(page)
+            if "NextToken" not in page:
+                break
+            token = {"NextToken": page["NextToken"]}
+        assert len(pages) == 5  # four full of points, and the queries that have none
+        moments = [
+            t for page in pages for r in page["MetricDataResults"] if r["Id"] == "images" for t in r["Timestamps"]
+        ]
+        assert moments == sorted(by_id["images"]["Timestamps"], reverse=order == "TimestampDescending")
+        assert pages[-1]["MetricDataResults"][-1]["Id"] == "elsewhere"
+    # A token goes on with its own request only.
+    code, _ = await refusal(cloudwatch.get_metric_data, **given | {"StartTime": HOUR - timedelta(hours=1)}, **token)
+    assert code == "InvalidNextToken"
+    assert (await refusal(cloudwatch.get_metric_data, **given, NextToken="nonsense"))[0] == "InvalidNextToken"
+
+
+async def test_metrics_are_listed(client: Client, filled: list[Call]) -> None:
+    cloudwatch = client("cloudwatch")
+    found = (await ask(cloudwatch.list_metrics, Namespace=NAMESPACE))["Metrics"]
+    named = {(m["MetricName"], *(d["Value"] for d in m["Dimensions"])) for m in found}
+    assert {("ErrorCount", "cookies", "1"), ("ErrorCount", "cookies"), ("ErrorCount",)} <= named
+    assert {name for name, *_ in named} == {metric.value for metric in Metric}
+    assert len(named) == len(found)
+    wanted = {"MetricName": "Time", "Dimensions": [{"Name": "ModelVersion", "Value": "2"}]}
+    [only] = (await ask(cloudwatch.list_metrics, **wanted))["Metrics"]
+    assert only["Dimensions"] == [{"Name": "ProjectName", "Value": "cookies"}, {"Name": "ModelVersion", "Value": "2"}]
+    assert (await ask(cloudwatch.list_metrics, Namespace="AWS/EC2"))["Metrics"] == []
+    assert (await ask(cloudwatch.list_metrics, RecentlyActive="PT3H"))["Metrics"]
+
+
+async def test_a_list_of_many_metrics_comes_in_pages(client: Client, engine: AsyncEngine) -> None:
+    run = new_run()
+    calls = [make_call(n, run, project=f"p{n % 20}", model_version=str(n // 20 + 1)) for n in range(320)]
+    await CallStore(engine, Partitions(engine, CALLS)).write(calls)
+    pages = await asyncio.to_thread(lambda: list(client("cloudwatch").get_paginator("list_metrics").paginate()))
+    assert [len(page["Metrics"]) for page in pages] == [500, 500, 3 * (320 + 20 + 1) - 1000]
+    shown = [json.dumps(metric, sort_keys=True) for page in pages for metric in page["Metrics"]]
+    assert len(set(shown)) == len(shown) == 3 * 341
+
+
+async def test_what_is_not_there_is_empty_and_what_is_wrong_is_named(client: Client, filled: list[Call]) -> None:
+    cloudwatch = client("cloudwatch")
+    for changed in (
+        {"Namespace": "AWS/EC2"},
+        {"MetricName": "Nothing"},
+        {"Dimensions": [{"Name": "ModelVersion", "Value": "1"}]},
+        {"Unit": "Bytes"},
+        {"StartTime": HOUR - timedelta(days=3), "EndTime": HOUR - timedelta(days=2)},
+    ):
+        assert (await statistics(cloudwatch, "ErrorCount", ONE, **changed))["Datapoints"] == []
+    wrong: list[tuple[dict[str, Any], str, str]] = [
+        ({"Period": 90}, "InvalidParameterValue", "multiple of 60"),
+        ({"Period": 0}, "InvalidParameterValue", "multiple of 60"),
+        ({"EndTime": HOUR}, "InvalidParameterCombination", "StartTime must be less"),
+        ({"Statistics": []}, "InvalidParameterCombination", "Statistics"),
+        ({"Statistics": ["Median"]}, "InvalidParameterValue", "Statistics.1"),
+        ({"ExtendedStatistics": ["p99"]}, "InvalidParameterValue", "percentiles"),
+        ({"StartTime": HOUR - timedelta(days=10), "Period": 60}, "InvalidParameterCombination", "1440"),
+        ({"Namespace": ""}, "InvalidParameterValue", "Namespace"),
+    ]
+    for protocol in PROTOCOLS:
+        speaking = client("cloudwatch", protocol=protocol)
+        for changed, code, says in wrong:
+            with pytest.raises(ClientError) as caught:
+                await statistics(speaking, "ErrorCount", ONE, **changed)
+            error = caught.value.response["Error"]
+            assert (error["Code"], says in error["Message"]) == (code, True), (protocol, changed, error)
+        assert (await refusal(speaking.put_metric_data, Namespace="x", MetricData=[]))[0] == "InvalidAction"
+    math = {"Id": "m", "Expression": "SUM(METRICS())"}
+    window = {"StartTime": HOUR, "EndTime": HOUR + timedelta(hours=1)}
+    code, message = await refusal(cloudwatch.get_metric_data, MetricDataQueries=[math], **window)
+    assert (code, "Metric math is not available" in message) == ("ValidationError", True)
+
+
+async def test_only_the_accounts_own_and_only_who_may(client: Client, filled: list[Call]) -> None:
+    for protocol in PROTOCOLS:
+        unknown = client("cloudwatch", "AKIANOBODY", protocol=protocol)
+        assert (await refusal(unknown.list_metrics))[0] == "UnrecognizedClientException"
+        wrong = client("cloudwatch", secret="wrong", protocol=protocol)
+        assert (await refusal(wrong.list_metrics))[0] == "InvalidSignatureException"
+        code, message = await refusal(client("cloudwatch", "AKIACAMERA", protocol=protocol).list_metrics)
+        assert code in ("AccessDenied", "AccessDeniedException")
+        assert "cloudwatch:ListMetrics" in message
+    other = client("cloudwatch", "AKIAOTHER")
+    assert (await statistics(other, "SuccessfulRequestCount", []))["Datapoints"][0]["Sum"] == 1
+    trail = client("cloudtrail", "AKIACAMERA")
+    assert (await refusal(trail.lookup_events))[0] == "AccessDeniedException"
+    assert len((await ask(client("cloudtrail", "AKIAOTHER").lookup_events))["Events"]) == 1
+
+
+async def test_events_are_looked_up(client: Client, filled: list[Call]) -> None:
+    trail = client("cloudtrail")
+
+    async def look(key: str, value: str, **more: Any) -> list[Any]:
+        given = [{"AttributeKey": key, "AttributeValue": value}]
+        found: list[Any] = (await ask(trail.lookup_events, LookupAttributes=given, **more))["Events"]
+        return found
+
+    [event] = await look("EventName", "DescribeProject")
+    call = next(one for one in filled if one.record.eventName == "DescribeProject")
+    assert event["EventId"] == str(call.record.eventID)
+    assert (event["ReadOnly"], event["Username"], event["AccessKeyId"]) == ("true", "admin", "AKIAEXAMPLE")
+    assert event["EventSource"] == "lookoutvision.amazonaws.com"
+    assert event["EventTime"] == call.record.eventTime
+    assert {"ResourceType": "AWS::LookoutVision::Project", "ResourceName": "cookies"} in event["Resources"]
+    record = json.loads(event["CloudTrailEvent"])
+    assert record["eventVersion"] == "1.08"
+    assert record["eventTime"] == f"{call.record.eventTime:%Y-%m-%dT%H:%M:%SZ}"
+    assert record["userIdentity"]["type"] == "IAMUser"
+    assert record["responseElements"] is None
+    assert "errorCode" not in record
+    assert record["requestID"] == call.record.requestID
+
+    assert [one["EventId"] for one in await look("EventId", event["EventId"])] == [event["EventId"]]
+    assert len(await look("EventSource", "vigia")) == 1
+    assert [one["EventName"] for one in await look("ReadOnly", "false")] == ["PutCamera"]
+    assert len(await look("Username", "admin")) == 45
+    assert await look("Username", "nobody") == await look("EventId", "no-uuid") == await look("ReadOnly", "no") == []
+    assert len(await look("AccessKeyId", "AKIAEXAMPLE", MaxResults=3)) == 3
+    assert {
+        json.loads(one["CloudTrailEvent"])["requestParameters"]["modelVersion"]
+        for one in await look("ResourceName", "cookies/2")
+    } == {"2"}
+    assert len(await look("ResourceType", "AWS::LookoutVision::Project", MaxResults=50)) == 43
+    moment = HOUR + timedelta(minutes=40)
+    denied = await look("EventName", "DetectAnomalies", StartTime=moment, EndTime=moment)
+    assert [json.loads(one["CloudTrailEvent"])["errorCode"] for one in denied] == ["ConflictException"] * 3
+
+    pages = await asyncio.to_thread(
+        lambda: list(trail.get_paginator("lookup_events").paginate(PaginationConfig={"PageSize": 10}))
+    )
+    seen = [one for page in pages for one in page["Events"]]
+    mine = [one for one in filled if one.account_id == ACCOUNT and one.region == REGION]
+    assert [len(page["Events"]) for page in pages] == [10, 10, 10, 10, 5]
+    assert {one["EventId"] for one in seen} == {str(one.record.eventID) for one in mine}
+    assert [one["EventTime"] for one in seen] == sorted((one["EventTime"] for one in seen), reverse=True)
+
+
+async def test_wrong_look_ups_are_named(client: Client, filled: list[Call]) -> None:
+    trail = client("cloudtrail")
+    one = {"AttributeKey": "EventName", "AttributeValue": "x"}
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"MaxResults": 51}, "InvalidMaxResultsException"),
+        ({"MaxResults": 0}, "InvalidMaxResultsException"),
+        ({"LookupAttributes": [one, one]}, "InvalidLookupAttributesException"),
+        ({"LookupAttributes": [{"AttributeKey": "Colour", "AttributeValue": "x"}]}, "InvalidLookupAttributesException"),
+        ({"StartTime": HOUR, "EndTime": HOUR - timedelta(days=1)}, "InvalidTimeRangeException"),
+        ({"NextToken": "nonsense"}, "InvalidNextTokenException"),
+        ({"EventCategory": "insight"}, "InvalidEventCategoryException"),
+    ]
+    for given, code in wrong:
+        assert (await refusal(trail.lookup_events, **given))[0] == code
+    assert (await refusal(trail.describe_trails))[0] == "UnsupportedOperationException"
+
+
+async def test_nonsense_is_answered_in_the_protocol(door: str) -> None:
+    """Bodies that are no CBOR, JSON or form never do worse than a client error, and say nothing before the sign-in."""
+    async with httpx.AsyncClient(base_url=door, trust_env=False, auth=("AKIAEXAMPLE", "secret")) as client:
+        cbor = {"smithy-protocol": "rpc-v2-cbor"}
+        path = "/service/GraniteServiceVersion20100801/operation/ListMetrics"
+        for body in (b"\xff\xff", b"\x9f" * 5000, b"\xbb" + b"\xff" * 8, b"\x01", b"\xa1\x01\x02"):
+            answer = await client.post(path, content=body, headers=cbor)
+            assert (answer.status_code, answer.headers["smithy-protocol"]) == (400, "rpc-v2-cbor"), body
+        target = {"x-amz-target": "GraniteServiceVersion20100801.ListMetrics"}
+        for body in (b"{", b"[]", b"[" * 100_000):
+            assert (await client.post("/", content=body, headers=target)).status_code == 400
+        forms = (
+            "",
+            "Version=1",
+            "Action=",
+            "a.b=1&a=2&Action=x",
+            "Action=ListMetrics&Dimensions.member.x=1",
+            "Action=ListMetrics&" + "a." * 20 + "b=1",
+        )
+        for form in forms:
+            answer = await client.post("/", content=form)
+            assert (answer.status_code, b"<ErrorResponse" in answer.content) == (400, True), form
+        assert (await client.post("/", content=b"x" * (2 * 1024 * 1024))).status_code == 400
+    async with httpx.AsyncClient(base_url=door, trust_env=False) as stranger:
+        assert b"MissingAuthenticationToken" in (await stranger.post("/", content="Action=ListMetrics")).content
+
+
+async def test_the_audit_is_read_page_by_page(context: Context, filled: list[Call]) -> None:
+    async with client_of(context) as client:
+        seen: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = await get(client, "/api/v1/audit", limit=17, **cursor)
+            seen += page["items"]
+            if page["next"] is None:
+                break
+            cursor = {"cursor": page["next"]}
+        mine = [call for call in filled if call.account_id == ACCOUNT]
+        assert len(seen) == len(mine)
+        assert {item["event_id"] for item in seen} == {str(call.record.eventID) for call in mine}
+        assert [item["called_at"] for item in seen] == sorted((item["called_at"] for item in seen), reverse=True)
+        for filters, count in (
+            ({"name": "ListProjects"}, 1),
+            ({"source": "vigia"}, 1),
+            ({"outcome": "throttled"}, 3),
+            ({"read_only": "false"}, 1),
+            ({"project": "cookies", "model_version": "2"}, 5),
+            ({"resource": "cookies/2"}, 5),
+            ({"user": "nobody"}, 0),
+            ({"access_key": "AKIAEXAMPLE", "name": "DescribeProject"}, 1),
+            ({"from": (HOUR + timedelta(minutes=40)).isoformat(), "to": (HOUR + timedelta(minutes=41)).isoformat()}, 3),
+        ):
+            assert len((await get(client, "/api/v1/audit", limit=200, **filters))["items"]) == count, filters
+        [item] = (await get(client, "/api/v1/audit", name="ListProjects"))["items"]
+        assert (item["username"], item["outcome"], item["record"]["eventName"]) == ("admin", "success", "ListProjects")
+        assert (await client.get("/api/v1/audit", params={"cursor": "x"})).status_code == 400
+        assert "/api/v1/audit" in (await client.get("/openapi.json")).json()["paths"]
+    async with client_of(context, httpx.BasicAuth("AKIACAMERA", "secret")) as client:
+        assert (await client.get("/api/v1/audit")).status_code == 403
+    async with client_of(context, OTHER) as client:
+        assert len((await get(client, "/api/v1/audit"))["items"]) == 1
+
+
+def test_old_data_is_read_from_coarser_rows() -> None:
+    now = datetime(2026, 6, 1, 12, 34, 56, tzinfo=UTC)
+    assert rounded(now - timedelta(days=1), now).second == 0
+    assert rounded(now - timedelta(days=20), now).minute == 30
+    assert rounded(now - timedelta(days=100), now).minute == 0
+    whole = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    assert resolution_for(whole, 3600) is Resolution.HOUR
+    assert resolution_for(whole + timedelta(minutes=5), 3600) is Resolution.FIVE_MINUTES
+    assert resolution_for(whole + timedelta(minutes=7), 3600) is Resolution.MINUTE
+    assert resolution_for(whole, 600) is Resolution.FIVE_MINUTES
+    assert resolution_for(whole, 120) is Resolution.MINUTE
