@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -127,6 +128,32 @@ async def test_reads_are_written_down_too(aws: httpx.AsyncClient, fleet: Any) ->
     assert (described.record.responseElements, described.project) == (None, "lids")
     assert (latest.project, latest.model_version) == ("lids", "3")
     assert latest.record.requestParameters == {"projectName": "lids", "modelVersion": "latest"}
+
+
+async def test_a_call_about_an_arn_counts_for_what_it_names(aws: httpx.AsyncClient, fleet: Any) -> None:
+    await fleet.version(1, project="lids")
+    arn = f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/lids/1"
+    for named in (arn, arn.replace("lids/1", "lids/9"), arn.replace(ACCOUNT, "999999999999"), "nonsense"):
+        await aws.get(f"/2020-11-20/tags/{quote(named, safe='')}")
+    found = await calls(fleet)
+    assert {one.record.eventName for one in found} == {"ListTagsForResource"}
+    assert found[0].record.requestParameters == {"resourceArn": arn}
+    assert [(one.project, one.model_version) for one in found] == [
+        ("lids", "1"),
+        ("lids", None),
+        (None, None),
+        (None, None),
+    ]
+
+
+async def test_who_asks_too_often_is_written_down_as_throttled(fleet: Any) -> None:
+    transport = httpx.ASGITransport(build(fleet.deps))
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, auth=Aws()) as client:
+        for _ in range(200):
+            if (await client.get("/2020-11-20/projects")).status_code == 429:
+                break
+    *_, last = await calls(fleet)
+    assert (last.outcome, last.record.errorCode) == (CallOutcome.THROTTLED, "ThrottlingException")
 
 
 async def test_refused_and_failed_calls_are_written_down(aws: httpx.AsyncClient, fleet: Any) -> None:

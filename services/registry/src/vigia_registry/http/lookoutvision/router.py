@@ -84,8 +84,8 @@ async def _answer(
     journal = None
     if not _asked_by_a_service(request, deps):
         journal = request.state.journal = _journal(request, deps, caller, region, operation, path, members or {})
-    rates.take(caller.account_id, SERVICE, operation.name)
     handler = operation.served()
+    rates.take(caller.account_id, SERVICE, operation.name)
     if members is None:
         raise InvalidInput("not_json", "The request body is not a JSON object.")
     call = Call(
@@ -142,8 +142,21 @@ def _journal(
         read_only=is_read_only(operation.name),
         parameters=_parameters(request, path, members),
     )
+    project, version = _named(caller, region, path, members)
+    return Journal(deps.database, asked, project, version)
+
+
+def _named(
+    caller: Credential, region: str, path: Mapping[str, str], members: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    """Project and version that a request names, be it by their ARN."""
+    arn = path.get("resourceArn")
+    if arn is not None:
+        own = f"arn:aws:{SERVICE}:{region}:{caller.account_id}:"
+        _, project, version, *_ = (*arn.removeprefix(own).split("/"), "", "") if arn.startswith(own) else ("", "", "")
+        return project or None, version or None
     name = path.get("projectName", members.get("ProjectName"))
-    return Journal(deps.database, asked, name if isinstance(name, str) else None, path.get("modelVersion"))
+    return name if isinstance(name, str) else None, path.get("modelVersion")
 
 
 def _journal_of(request: Request) -> Journal | None:
