@@ -25,7 +25,7 @@ from vigia_registry.entrypoints.http import build
 from vigia_registry.hosting import repository, service, usage
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.versions import Change
-from vigia_registry.http.rest import cameras, lines, models
+from vigia_registry.http.rest import cameras, lines, models, trials
 from vigia_registry.http.rest.audited import AuditedRoute, event_name
 from vigia_registry.http.rest.caller import Door
 from vigia_registry.identity import service as identity
@@ -303,11 +303,33 @@ async def test_changes_by_the_rest_api_are_written_down(aws: httpx.AsyncClient, 
     assert {one.project for one in found} == {None}
 
 
+async def test_trials_are_the_services_own_calls(aws: httpx.AsyncClient, fleet: Any) -> None:
+    await fleet.version(1, project="lids")
+    upload = {"project": "lids", "name": "night", "source": {"kind": "upload"}}
+    made = await aws.post("/api/v1/trials", json=upload, auth=KEY)
+    assert made.status_code == 201
+    place = f"/api/v1/trials/{made.json()['trial_id']}"
+    assert (await aws.get("/api/v1/trials", params={"project": "lids"}, auth=KEY)).status_code == 200
+    assert (await aws.get(place, auth=KEY)).status_code == 200
+    assert (await aws.get(f"{place}/images", auth=KEY)).status_code == 200
+    assert (await aws.post(f"{place}/start", auth=KEY)).status_code == 409
+    found = await calls(fleet)
+    assert [(one.record.eventName, one.record.readOnly, one.record.eventSource) for one in found] == [
+        ("StartTrialDetection", False, LOOKOUT),
+        ("ListTrialDetection", True, LOOKOUT),
+        ("DescribeTrialDetection", True, LOOKOUT),
+        ("StartTrialDetection", False, LOOKOUT),
+    ]
+    assert [one.project for one in found] == ["lids", "lids", None, None]
+    assert found[0].record.requestParameters == upload
+    assert found[3].outcome is CallOutcome.CLIENT_ERROR
+
+
 def test_every_route_that_changes_something_is_audited_under_a_name(fleet: Any) -> None:
     door = Door(fleet.deps, Authenticator(None), Pages("k" * 32))  # type: ignore[arg-type]
-    routes = [route for part in (lines, cameras, models) for route in part.create_router(door).routes]
+    routes = [route for part in (lines, cameras, models, trials) for route in part.create_router(door).routes]
     changing = [route for route in routes if isinstance(route, APIRoute) and route.methods - {"GET"}]
-    assert len(changing) >= 5
+    assert len(changing) >= 12
     for route in changing:
         assert isinstance(route, AuditedRoute), route.path
         assert sum(letter.isupper() for letter in event_name(route)) >= 2, route.path

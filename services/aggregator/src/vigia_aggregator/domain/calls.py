@@ -28,6 +28,8 @@ def resources(call: Call) -> list[dict[str, str]]:
     add(f"{_LOOKOUT}Dataset", given.get("projectName"), given.get("datasetType"))
     add(f"{_LOOKOUT}Model", given.get("projectName"), given.get("modelVersion"))
     add(f"{_LOOKOUT}Resource", given.get("resourceArn"))
+    add(f"{_LOOKOUT}Project", given.get("project"))
+    add("Vigia::Trial", given.get("trial_id"))
     add("Vigia::Camera", given.get("camera_id"))
     add("Vigia::Line", given.get("line_id"))
     return found

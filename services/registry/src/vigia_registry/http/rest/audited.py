@@ -1,4 +1,8 @@
-"""Routes that change something leave an audit record, as calls of the AWS protocols do."""
+"""Routes that change something leave an audit record, as calls of the AWS protocols do.
+
+Trial detection was the console's, and CloudTrail has its calls as the service's own: they are recorded as that, those
+that read too.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vigia_contracts.audit import VIGIA
+from vigia_contracts.audit import LOOKOUT, VIGIA
 from vigia_registry.audit.journal import Journal
 from vigia_registry.bootstrap import Deps
 from vigia_registry.db import passing_faults
@@ -22,10 +26,11 @@ from vigia_runtime.http import status_of
 from vigia_runtime.signin import Credential, region_of
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_TRIALS: Final = frozenset({"StartTrialDetection", "ListTrialDetection", "DescribeTrialDetection"})
 
 
 class AuditedRoute(APIRoute):
-    """A route whose calls are recorded, where they change something and come from a known caller.
+    """A route whose calls are recorded, where they change something (or read a trial) and come from a known caller.
 
     The record is named by the route (``name="CreateLine"``) and written after the call, in a transaction of its own. A
     change whose record cannot be written is answered as a failure, 503 or 500: repeat it.
@@ -38,7 +43,7 @@ class AuditedRoute(APIRoute):
         answer = super().get_route_handler()
 
         async def recorded(request: Request) -> Response:
-            if request.method in _READING:
+            if request.method in _READING and event_name(self) not in _TRIALS:
                 return await answer(request)
             body = await request.body()
             try:
@@ -60,16 +65,19 @@ class AuditedRoute(APIRoute):
         caller: Credential | None = getattr(request.state, "credential", None)
         if caller is None:
             return None
+        name = event_name(self)
+        parameters = {**request.path_params, **dict(request.query_params), **_members(body)}
         asked = draft(
             request,
             caller,
             region=region_of(request, self.deps.settings.bootstrap.region),
-            source=VIGIA,
-            name=event_name(self),
-            read_only=False,
-            parameters={**request.path_params, **dict(request.query_params), **_members(body)},
+            source=LOOKOUT if name in _TRIALS else VIGIA,
+            name=name,
+            read_only=request.method in _READING,
+            parameters=parameters,
         )
-        return Journal(self.deps.database, asked)
+        project = parameters.get("project")
+        return Journal(self.deps.database, asked, project if isinstance(project, str) else None)
 
 
 def audited(deps: Deps) -> type[APIRoute]:

@@ -201,7 +201,7 @@ class Added(Answer):
 
 def create_router(door: Door) -> APIRouter:
     """Routes of trial detections."""
-    router = APIRouter(prefix="/trials", tags=["trials"])
+    router = door.router("/trials", tags=["trials"])
     runner = Depends(door.caller(Action.RUN_TRIALS))
     lister = Depends(door.caller(Action.LIST_TRIALS))
     reader = Depends(door.caller(Action.READ_TRIALS))
@@ -211,6 +211,7 @@ def create_router(door: Door) -> APIRouter:
     @router.post(
         "",
         status_code=201,
+        name="StartTrialDetection",
         summary="Create a trial",
         description="With images of a bucket it starts at once; for an upload, post the images and start it. "
         "The model version must be trained; it need not be hosted. Trials cannot be deleted; they go with their "
@@ -239,6 +240,7 @@ def create_router(door: Door) -> APIRouter:
     @router.post(
         "/{trial_id}/images",
         status_code=201,
+        name="UploadTrialImage",
         summary="Upload an image",
         description="Before the trial is started. An image of the same name is replaced.",
         responses=problems(400, 404, 409, 429),
@@ -255,6 +257,7 @@ def create_router(door: Door) -> APIRouter:
     @router.post(
         "/{trial_id}/start",
         status_code=202,
+        name="StartTrialDetection",
         summary="Start a trial that has its images, or start one again that failed",
         responses=problems(404, 409),
     )
@@ -262,7 +265,7 @@ def create_router(door: Door) -> APIRouter:
         async with door.transaction() as session:
             return _trial(await service.start(session, owner, trial_id))
 
-    @router.get("", summary="A project's trials, newest first", responses=problems(404))
+    @router.get("", name="ListTrialDetection", summary="A project's trials, newest first", responses=problems(404))
     async def index(
         project: Annotated[str, Query(min_length=1, max_length=255)],
         limit: Limit = 50,
@@ -273,7 +276,7 @@ def create_router(door: Door) -> APIRouter:
             page = await service.page(session, door.pages, owner, project, cursor, limit)
         return TrialPage(project=project, items=[_trial(view) for view in page.items], next=page.next_token)
 
-    @router.get("/{trial_id}", summary="One trial", responses=problems(404))
+    @router.get("/{trial_id}", name="DescribeTrialDetection", summary="One trial", responses=problems(404))
     async def get(trial_id: UUID, owner: Owner = reader) -> TrialItem:
         async with door.transaction() as session:
             return _trial(await service.get(session, owner, trial_id))
@@ -322,11 +325,21 @@ def create_router(door: Door) -> APIRouter:
         headers = {"Cache-Control": f"private, {cache}", "X-Content-Type-Options": "nosniff"}
         return Response(data, media_type=media_type, headers=headers)
 
-    @router.patch("/{trial_id}/images/{number}", summary="Verify a prediction", responses=problems(400, 404, 409))
+    @router.patch(
+        "/{trial_id}/images/{number}",
+        name="VerifyTrialImage",
+        summary="Verify a prediction",
+        responses=problems(400, 404, 409),
+    )
     async def verify(trial_id: UUID, number: Number, body: Verdict, owner: Owner = runner) -> ImageItem:
         return (await _verify(trial_id, [number], body, owner))[0]
 
-    @router.patch("/{trial_id}/images", summary="Verify several predictions", responses=problems(400, 404, 409))
+    @router.patch(
+        "/{trial_id}/images",
+        name="VerifyTrialImages",
+        summary="Verify several predictions",
+        responses=problems(400, 404, 409),
+    )
     async def verify_several(trial_id: UUID, body: Verdicts, owner: Owner = runner) -> ImageList:
         return ImageList(items=await _verify(trial_id, body.images, body, owner))
 
@@ -338,6 +351,7 @@ def create_router(door: Door) -> APIRouter:
 
     @router.put(
         "/{trial_id}/images/{number}/corrected-mask",
+        name="PutCorrectedMask",
         summary="Correct the mask",
         description="A PNG of the image's size: anomalies in their labels' colours, on white or transparent ground. "
         "The prediction counts as incorrect then, and the image as anomalous.",
@@ -354,6 +368,7 @@ def create_router(door: Door) -> APIRouter:
     @router.post(
         "/{trial_id}/labels",
         status_code=201,
+        name="AddTrialLabel",
         summary="Add an anomaly label for corrected masks",
         description="The model learns it when it is trained again on images that have it.",
         responses=problems(400, 404),
@@ -366,6 +381,7 @@ def create_router(door: Door) -> APIRouter:
     @router.post(
         "/{trial_id}/dataset-entries",
         status_code=202,
+        name="AddTrialImages",
         summary="Add verified images to the project's training dataset",
         description="Images that were uploaded are copied into the dataset's bucket, and masks are, below "
         "`vigia-trials/<project>/<trial id>/`. Images of a bucket must be in the dataset's. Safe to repeat.",
