@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from vigia_runtime.errors import AccessDenied, Transient
-from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore, UnusableKey, usable_key
 from vigia_runtime.sealing import Seal, SealError, UnknownKey
 from vigia_runtime.settings import ObjectSettings
 
@@ -58,6 +58,45 @@ async def test_what_is_put_is_got(store_settings: ObjectSettings, bucket: str) -
     await store.delete(bucket, key)
     await store.delete(bucket, key)
     assert not await store.exists(bucket, key)
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "./a", "a/../b", "x" * 1024, "é" * 512, "\ud800"])
+async def test_a_key_that_cannot_be_is_no_other_key(store_settings: ObjectSettings, bucket: str, key: str) -> None:
+    """The store's client would drop a slash at an end and read ``a`` for ``/a``."""
+    store = ObjectStore(store_settings)
+    await store.put(bucket, "a", b"another")
+    assert not usable_key(key)
+    for call in (store.get(bucket, key), store.head(bucket, key), store.put(bucket, key, b"x")):
+        with pytest.raises(UnusableKey, match="a key has at most 1023 bytes"):
+            await call
+    await store.delete(bucket, key)
+    assert await store.get(bucket, "a") == b"another"
+
+
+async def test_the_longest_key_and_names_that_no_bucket_has(store_settings: ObjectSettings, bucket: str) -> None:
+    store = ObjectStore(store_settings)
+    longest = "/".join(["x" * 127] * 8)
+    assert len(longest) == 1023
+    await store.put(bucket, longest, b"x")
+    assert await store.get(bucket, longest) == b"x"
+    for name in ("...", "Upper_Case", "-dash"):
+        with pytest.raises(BucketNotFound):
+            await store.get(name, "k")
+        assert not await store.bucket_exists(name)
+
+
+async def test_versions_are_read_and_streamed(store_settings: ObjectSettings, object_store: Any, bucket: str) -> None:
+    object_store.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    store = ObjectStore(store_settings)
+    first = await store.put(bucket, "k", b"first" * 100)
+    await store.put(bucket, "k", b"second")
+    assert first.version_id
+    assert await store.get(bucket, "k", first.version_id) == b"first" * 100
+    assert b"".join([c async for c in store.get_stream(bucket, "k", version_id=first.version_id)]) == b"first" * 100
+    assert await store.get(bucket, "k") == b"second"
+    for version in ("nope", "01ARZ3NDEKTSV4RRFFQ69G5FAV"):
+        with pytest.raises(ObjectNotFound):
+            await store.get(bucket, "k", version)
 
 
 async def test_lists_by_any_prefix(store_settings: ObjectSettings, bucket: str) -> None:

@@ -213,6 +213,15 @@ async def test_clock_skew_is_five_minutes(posted: Sent) -> None:
         assert await code(posted, at=stamp + timedelta(seconds=seconds)) == "RequestExpired"
 
 
+@pytest.mark.parametrize(
+    "date", ["Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 99999999999999 00:00:00 GMT", "x", ""]
+)
+async def test_a_date_that_is_none_is_refused(posted: Sent, date: str) -> None:
+    dated = replace(posted.request, headers=(*without(posted.request, "x-amz-date"), ("Date", date)))
+    headers = edited(dated, "authorization", lambda value: value.replace("x-amz-date", "date"))
+    assert await code(posted, headers=headers) == "IncompleteSignature"
+
+
 async def test_another_service_and_another_region(posted: Sent) -> None:
     assert await code(posted, service="lookoutvision") == "InvalidSignatureException"
     headers = edited(posted.request, "authorization", lambda value: value.replace("us-east-1", "eu-west-1"))

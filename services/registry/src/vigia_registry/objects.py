@@ -9,11 +9,8 @@ from vigia_runtime.objects import BucketNotFound, ObjectStore
 
 
 async def stream(objects: ObjectStore, source: ObjectRef) -> AsyncIterator[bytes]:
-    """The object's bytes in pieces. A pinned version comes in one piece: the store streams only current ones."""
-    if source.version_id is not None:
-        yield await objects.get(source.bucket, source.key, source.version_id)
-        return
-    async for chunk in objects.get_stream(source.bucket, source.key):
+    """The object's bytes in pieces."""
+    async for chunk in objects.get_stream(source.bucket, source.key, version_id=source.version_id):
         yield chunk
 
 

@@ -46,7 +46,18 @@ class LimitSettings(Group):
 
 
 class QuotaSettings(Group):
-    """How much a model version must be trained on, and how long it may take. Images are those that are labelled."""
+    """How much a dataset may hold and a model version must be trained on, and how long that may take.
+
+    The defaults are what Lookout for Vision had. Images are those that are labelled, but for the most of a dataset.
+    """
+
+    max_images_train: int = Field(default=16_000, ge=1, description="images of a training dataset, labelled or not")
+    max_images_test: int = Field(default=4_000, ge=1, description="images of a test dataset, labelled or not")
+    max_segmented_train: int = Field(default=8_000, ge=1, description="images of a training dataset, segmentation")
+    max_segmented_test: int = Field(default=800, ge=1, description="images of a test dataset, segmentation")
+    max_labels: int = Field(default=100, ge=1, le=100, description="anomaly labels of a project")
+    max_mask_labels: int = Field(default=20, ge=1, description="anomaly labels of one mask")
+    max_manifest_bytes: int = Field(default=1024**3, ge=1, description="bytes of a manifest")
 
     min_normal_single: int = Field(default=20, ge=1, description="normal images of a single dataset")
     min_anomaly_single: int = Field(default=10, ge=0, description="anomalous images of one, classification")

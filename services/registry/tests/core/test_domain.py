@@ -143,7 +143,7 @@ def entries(*chunks: bytes, most: int = 100, bucket: str | None = None) -> list[
             yield chunk
 
     async def read() -> list[Entry]:
-        return [entry async for entry in read_entries(pieces(), most, bucket)]
+        return [entry async for entry in read_entries(pieces(), most, 20, bucket)]
 
     return asyncio.run(read())
 

@@ -224,7 +224,7 @@ def test_a_manifest_that_is_not_there(lookout: Any, project: str, place: dict[st
         (b"\xff\xfe\n", "Line 1: not UTF-8"),
         (manifest(2, 0) + line("x", False, bucket="another-bucket").encode(), "Line 3: bucket another-bucket"),
         (manifest(2, 0) + line("normal-0", False).encode(), "Line 3: source-ref"),
-        (b'{"source-ref": "/local/image.jpg"}\n', "source-ref is missing or not of the form"),
+        (b'{"source-ref": "/local/image.jpg"}\n', "is not of the form s3://bucket/key"),
         (b'{"source-ref": "s3://bucket/\\u0000.jpg"}\n', "not allowed"),
         (b'{"source-ref": "s3://bucket/' + b"x" * 9000 + b'"}\n', "longer than 8192"),
         (b"x" * 100_000, "longer than 8192"),

@@ -106,6 +106,8 @@ async def read_body(request: Request, limit: int) -> bytes:
             chunks.append(chunk)
     except ClientDisconnect:
         raise InvalidInput("disconnected", "the caller went away") from None
+    except HTTPException as refused:  # the bound that every app has; it came first where the limits are equal
+        raise error from refused
     return b"".join(chunks)
 
 

@@ -26,13 +26,26 @@ _RETRY: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
 _CLIENT: Any = {"timeout": "60s", "connect_timeout": "3s"}
 #: A key that nobody writes: asking for it tells whether the bucket is there.
 _NO_KEY = ".vigia-bucket-probe"
+#: The longest key, bytes of its UTF-8.
+MOST_KEY_BYTES = 1023
+#: What a store says of a bucket's name, or of a version, that cannot be.
+_NO_BUCKET = ("NoSuchBucket", "InvalidBucketName")
+_NO_VERSION = ("NoSuchVersion", "Invalid version id")
 
 
 class ObjectNotFound(NotFound):
     """There is no such key (in a bucket that may or may not exist)."""
 
+    def __init__(self, bucket: str, key: str, problem: str = "does not exist") -> None:
+        super().__init__("object_not_found", f"s3://{bucket}/{key} {problem}", {"bucket": bucket, "key": key})
+
+
+class UnusableKey(ObjectNotFound):
+    """No object of this store can have the key: it is too long, or part of it is empty, ``.`` or ``..``."""
+
     def __init__(self, bucket: str, key: str) -> None:
-        super().__init__("object_not_found", f"s3://{bucket}/{key} does not exist", {"bucket": bucket, "key": key})
+        parts = "no part of it is empty, '.' or '..'"
+        super().__init__(bucket, key, f"cannot exist: a key has at most {MOST_KEY_BYTES} bytes, and {parts}")
 
 
 class BucketNotFound(NotFound):
@@ -53,12 +66,22 @@ class ObjectInfo:
     version_id: str | None
 
 
+def usable_key(key: str) -> bool:
+    """Whether an object can have the key."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can escape
+        return False
+    return size <= MOST_KEY_BYTES and not {"", ".", ".."} & set(key.split("/"))
+
+
 class ObjectStore:
     """Objects of any bucket of one store. Safe to share among tasks.
 
-    Every method raises BucketNotFound, ObjectNotFound (reading), AccessDenied, or Transient when the store does not
-    answer after a few attempts. Objects written with a ``seal`` are encrypted at rest (where the settings have a key)
-    and opened when they are read: SealError where that fails. Digests and sizes in references are those of the content.
+    Every method raises BucketNotFound, ObjectNotFound (reading), UnusableKey, AccessDenied, or Transient when the store
+    does not answer after a few attempts. Objects written with a ``seal`` are encrypted at rest (where the settings have
+    a key) and opened when they are read: SealError where that fails. Digests and sizes in references are those of the
+    content.
     """
 
     def __init__(self, settings: ObjectSettings) -> None:
@@ -75,20 +98,21 @@ class ObjectStore:
 
     async def get(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
         """The object's bytes."""
-        async with self._errors(bucket, key):
-            options: Any = {"version": version_id} if version_id else None
-            result = await obstore.get_async(self._store(bucket), key, options=options)
+        async with self._errors(bucket, _usable(bucket, key)):
+            result = await obstore.get_async(self._store(bucket), key, options=_version(version_id))
             data = bytes(await result.bytes_async())
         return self._opened(bucket, key, data)
 
-    async def get_stream(self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024) -> AsyncIterator[bytes]:
+    async def get_stream(
+        self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024, version_id: str | None = None
+    ) -> AsyncIterator[bytes]:
         """The object's bytes in chunks of about ``chunk_bytes``; a sealed one in one piece."""
         first = True
-        async with self._errors(bucket, key):
-            result = await obstore.get_async(self._store(bucket), key)
+        async with self._errors(bucket, _usable(bucket, key)):
+            result = await obstore.get_async(self._store(bucket), key, options=_version(version_id))
             async for chunk in result.stream(min_chunk_size=chunk_bytes):
                 if first and self._keyring is not None and is_sealed(bytes(chunk)):
-                    yield await self.get(bucket, key)
+                    yield await self.get(bucket, key, version_id)
                     return
                 first = False
                 yield bytes(chunk)
@@ -105,7 +129,7 @@ class ObjectStore:
             self.check(seal)
             if self._keyring is not None:
                 stored = self._keyring.seal(data, seal, f"{bucket}/{key}")
-        async with self._errors(bucket, key):
+        async with self._errors(bucket, _usable(bucket, key)):
             attributes: Any = {"Content-Type": content_type} if content_type else None
             result = await obstore.put_async(self._store(bucket), key, stored, attributes=attributes)
         return ObjectRef(
@@ -119,7 +143,7 @@ class ObjectStore:
     async def head(self, bucket: str, key: str) -> ObjectInfo:
         """Size, time and tag of an object."""
         try:
-            async with self._errors(bucket, key):
+            async with self._errors(bucket, _usable(bucket, key)):
                 return _info(await obstore.head_async(self._store(bucket), key))
         except ObjectNotFound:
             # The answer to a HEAD has no body that would tell a missing bucket from a missing key.
@@ -174,7 +198,7 @@ class ObjectStore:
     async def delete(self, bucket: str, key: str) -> None:
         """Delete an object; one that does not exist is no error."""
         try:
-            async with self._errors(bucket, key):
+            async with self._errors(bucket, _usable(bucket, key)):
                 await obstore.delete_async(self._store(bucket), key)
         except ObjectNotFound:
             return
@@ -260,6 +284,16 @@ def _keyring(settings: ObjectSettings) -> Keyring | None:
     return Keyring(settings.sealing_key.get_secret_value().split(), settings.keys_folder)
 
 
+def _usable(bucket: str, key: str) -> str:
+    if not usable_key(key):
+        raise UnusableKey(bucket, key)
+    return key
+
+
+def _version(version_id: str | None) -> Any:
+    return {"version": version_id} if version_id else None
+
+
 def _location(region: str) -> bytes:
     """S3 wants its region named, but for the one that was there first, which must not be named."""
     if region == "us-east-1":
@@ -273,8 +307,11 @@ def _missing(bucket: str, key: str, error: Exception) -> AppError:
 
 
 def _other(bucket: str, key: str, error: Exception) -> Exception:
-    if "NoSuchBucket" in str(error):
+    said = str(error)
+    if any(code in said for code in _NO_BUCKET):
         return BucketNotFound(bucket)
+    if any(code in said for code in _NO_VERSION):
+        return ObjectNotFound(bucket, key)
     return Transient(f"object store: s3://{bucket}/{key}: {type(error).__name__}")
 
 

@@ -198,7 +198,7 @@ def _timestamp(request: SignedRequest) -> datetime:
             return datetime.strptime(stamp, _TIMESTAMP).replace(tzinfo=UTC)
         if date is not None:
             return parsedate_to_datetime(date).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: the end of the last year, in a zone behind UTC
         pass
     raise SignatureError("IncompleteSignature", "Date must be in ISO-8601 'basic format'.", 400)
 

@@ -44,12 +44,6 @@ TRANSITIONS: Final[dict[DatasetState, frozenset[DatasetState]]] = {
 #: States in which the entries are whole and nobody is changing them.
 READABLE: Final = frozenset({_S.CREATE_COMPLETE, _S.UPDATE_COMPLETE, _S.UPDATE_FAILED_ROLLBACK_COMPLETE})
 
-#: The most images a dataset may hold, whatever it is used for.
-MOST_IMAGES: Final = {DatasetKind.TRAIN: 16_000, DatasetKind.TEST: 4_000}
-
-#: The largest manifest, bytes.
-LARGEST_MANIFEST: Final = 1024**3
-
 
 def may_become(state: DatasetState, target: DatasetState) -> bool:
     """Whether a dataset may go from ``state`` to ``target``."""

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets import repository
-from vigia_registry.datasets.domain import LARGEST_MANIFEST, MOST_IMAGES, Dataset, DatasetState
+from vigia_registry.datasets.domain import Dataset, DatasetKind, DatasetState
 from vigia_registry.datasets.manifest import Entry, ManifestError, bucket_of, read_entries
 from vigia_registry.db import Database
 from vigia_registry.objects import stream
+from vigia_registry.settings import QuotaSettings
 from vigia_runtime.errors import AccessDenied
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
 
@@ -23,7 +24,7 @@ _DONE = {
 }
 
 
-async def import_entries(database: Database, objects: ObjectStore, dataset_id: UUID) -> None:
+async def import_entries(database: Database, objects: ObjectStore, quotas: QuotaSettings, dataset_id: UUID) -> None:
     """Read the dataset's source into its entries and settle its state.
 
     Safe to repeat: a dataset that waits for nothing is left alone. Transient errors of the store and the database
@@ -36,20 +37,19 @@ async def import_entries(database: Database, objects: ObjectStore, dataset_id: U
         return
     try:
         async with database.transaction() as session:
-            await _copy(session, objects, dataset, dataset.source)
+            await _copy(session, objects, quotas, dataset, dataset.source)
             # Locked only now, so that a long import makes nobody wait. The state is still the one read above: only
             # this job leaves it, and jobs about one dataset run one after the other.
             await repository.lock_by_id(session, dataset_id)
             state, message = _DONE[dataset.state]
             await repository.move(session, dataset, state, message)
     except ManifestError as error:
-        await fail(database, dataset_id, str(error))
-    if dataset.state is DatasetState.UPDATE_IN_PROGRESS:
-        # Changes wait in a bucket of ours; a manifest is the customer's.
-        await objects.delete(dataset.source.bucket, dataset.source.key)
+        await fail(database, objects, dataset_id, str(error))
+    else:
+        await _forget_changes(objects, dataset)
 
 
-async def fail(database: Database, dataset_id: UUID, message: str) -> None:
+async def fail(database: Database, objects: ObjectStore, dataset_id: UUID, message: str) -> None:
     """Settle the state of a dataset whose import came to nothing; its entries are as they were before."""
     async with database.transaction() as session:
         dataset = await repository.lock_by_id(session, dataset_id)
@@ -58,6 +58,14 @@ async def fail(database: Database, dataset_id: UUID, message: str) -> None:
         if dataset is not None and dataset.state is DatasetState.UPDATE_IN_PROGRESS:
             await repository.move(session, dataset, DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS, message)
     await _finish_rollback(database, dataset_id)
+    if dataset is not None:
+        await _forget_changes(objects, dataset)
+
+
+async def _forget_changes(objects: ObjectStore, dataset: Dataset) -> None:
+    """Changes waited in a bucket of ours; a manifest is the customer's."""
+    if dataset.state is DatasetState.UPDATE_IN_PROGRESS and dataset.source is not None:
+        await objects.delete(dataset.source.bucket, dataset.source.key)
 
 
 async def _finish_rollback(database: Database, dataset_id: UUID) -> None:
@@ -69,31 +77,41 @@ async def _finish_rollback(database: Database, dataset_id: UUID) -> None:
             await repository.move(session, dataset, state, dataset.status_message)
 
 
-async def _copy(session: AsyncSession, objects: ObjectStore, dataset: Dataset, source: ObjectRef) -> None:
+async def _copy(
+    session: AsyncSession, objects: ObjectStore, quotas: QuotaSettings, dataset: Dataset, source: ObjectRef
+) -> None:
     known = await repository.first_source_ref(session, dataset.id)
-    most = MOST_IMAGES[dataset.kind]
+    bucket = None if known is None else bucket_of(known)
+    most = quotas.max_images_train if dataset.kind is DatasetKind.TRAIN else quotas.max_images_test
+    await repository.begin_staging(session)
     batch: list[Entry] = []
-    async for entry in read_entries(_chunks(objects, source), most, None if known is None else bucket_of(known)):
+    async for entry in read_entries(
+        _chunks(objects, source, quotas.max_manifest_bytes), most, quotas.max_mask_labels, bucket
+    ):
         batch.append(entry)
         if len(batch) == _BATCH:
-            await repository.put_entries(session, dataset.id, batch)
+            await repository.stage(session, batch)
             batch.clear()
-    if batch:
-        await repository.put_entries(session, dataset.id, batch)
+    await repository.stage(session, batch)
+    await repository.merge(session, dataset.id)
     total = (await repository.stats(session, dataset.id)).total
     if total > most:
         raise ManifestError(f"The dataset would have {total} images, more than {most}.")
+    labels = await repository.count_labels(session, dataset.project_id)
+    if labels > quotas.max_labels:
+        raise ManifestError(f"The project would have {labels} anomaly labels, more than {quotas.max_labels}.")
 
 
-async def _chunks(objects: ObjectStore, source: ObjectRef) -> AsyncIterator[bytes]:
+async def _chunks(objects: ObjectStore, source: ObjectRef, most_bytes: int) -> AsyncIterator[bytes]:
     read = 0
     try:
         async for chunk in stream(objects, source):
             read += len(chunk)
-            if read > LARGEST_MANIFEST:
-                raise ManifestError(f"The manifest is larger than {LARGEST_MANIFEST} bytes.")
+            if read > most_bytes:
+                raise ManifestError(f"The manifest is larger than {most_bytes} bytes.")
             yield chunk
     except (BucketNotFound, ObjectNotFound) as error:
-        raise ManifestError(f"The manifest s3://{source.bucket}/{source.key} does not exist.") from error
+        version = "" if source.version_id is None else f" in version {source.version_id}"
+        raise ManifestError(f"The manifest s3://{source.bucket}/{source.key} does not exist{version}.") from error
     except AccessDenied as error:
         raise ManifestError(f"The manifest s3://{source.bucket}/{source.key} may not be read.") from error

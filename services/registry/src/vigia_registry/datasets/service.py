@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets import repository
 from vigia_registry.datasets.domain import (
-    LARGEST_MANIFEST,
     READABLE,
     Dataset,
     DatasetKind,
@@ -40,12 +39,11 @@ _UPDATING = "The dataset is being updated."
 _DELETING = "The dataset is being deleted."
 
 
-async def check_manifest(objects: ObjectStore, source: ObjectRef) -> None:
+async def check_manifest(objects: ObjectStore, source: ObjectRef, most_bytes: int) -> None:
     """ManifestUnavailable when the manifest does not exist or is too large. Its content is checked by the import.
 
     Of a pinned version only the bucket is checked here, the rest by the import.
     """
-    where = f"s3://{source.bucket}/{source.key}"
     if not await objects.bucket_exists(source.bucket):
         raise ManifestUnavailable(f"The bucket {source.bucket} of the manifest does not exist.")
     if source.version_id is not None:
@@ -53,9 +51,11 @@ async def check_manifest(objects: ObjectStore, source: ObjectRef) -> None:
     try:
         size = (await objects.head(source.bucket, source.key)).size
     except ObjectNotFound as error:
-        raise ManifestUnavailable(f"The manifest {where} does not exist.") from error
-    if size > LARGEST_MANIFEST:
-        raise ManifestUnavailable(f"The manifest {where} is larger than {LARGEST_MANIFEST} bytes.")
+        raise ManifestUnavailable(f"The manifest {error.message}.") from error
+    if size > most_bytes:
+        raise ManifestUnavailable(
+            f"The manifest s3://{source.bucket}/{source.key} has {size} bytes, more than {most_bytes}."
+        )
 
 
 async def create(

@@ -80,11 +80,13 @@ def _deps(context: JobContext) -> Deps:
 async def _import_entries(context: JobContext, subject: str) -> None:
     deps = _deps(context)
     try:
-        await import_entries(deps.database, deps.objects, UUID(subject))
+        await import_entries(deps.database, deps.objects, deps.settings.quotas, UUID(subject))
     # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
-            await fail(deps.database, UUID(subject), "The import failed for an internal reason. Try again.")
+            await fail(
+                deps.database, deps.objects, UUID(subject), "The import failed for an internal reason. Try again."
+            )
         raise
 
 

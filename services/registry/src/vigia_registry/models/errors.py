@@ -55,6 +55,15 @@ class OutputUnavailable(InvalidInput):
         super().__init__("output_unavailable", f"The output bucket {bucket} does not exist.")
 
 
+class OutputUnusable(InvalidInput):
+    """No object can lie below the prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(
+            "output_unusable", f"The output prefix {prefix} has an empty part, '.' or '..', or is too long for a key."
+        )
+
+
 class UnitsOutOfOrder(InvalidInput):
     def __init__(self, least: int, most: int) -> None:
         super().__init__(

@@ -42,6 +42,7 @@ from vigia_registry.models.errors import (
     ModelNotFound,
     NotTrainable,
     OutputUnavailable,
+    OutputUnusable,
     TooManyModels,
     TooManyTrainings,
     TooManyUnits,
@@ -57,12 +58,14 @@ from vigia_registry.schema import announcements
 from vigia_registry.settings import LimitSettings, QuotaSettings
 from vigia_registry.tags import repository as tag_rows
 from vigia_registry.tags import service as tags
-from vigia_runtime.objects import ObjectStore
+from vigia_runtime.objects import ObjectStore, usable_key
 from vigia_runtime.sealing import Seal
 from vigia_runtime.settings import BucketSettings
 
 _TRAINING = "The model is being trained."
 _DELETING = "The model is being deleted."
+#: The longest name that training gives to what it writes for the customer.
+_LONGEST_RESULT = "EvaluationManifest-{project}-9999999999.json"
 
 
 async def create(
@@ -78,8 +81,8 @@ async def create(
     """A new version whose training is requested when the transaction commits.
 
     The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
-    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputUnavailable,
-    TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
+    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputUnusable,
+    OutputUnavailable, TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
     """
     tags.check(request.tags)
     # The slow part holds no lock: callers wait for each other only to be numbered.
@@ -92,6 +95,8 @@ async def create(
     if found:
         raise NotTrainable(found)
     objects.check(Seal(project.account_id, request.kms_key_id))
+    if not usable_key(f"{request.output.prefix}/{_LONGEST_RESULT.format(project=project_name)}".lstrip("/")):
+        raise OutputUnusable(request.output.prefix)
     if not await objects.bucket_exists(request.output.bucket):
         raise OutputUnavailable(request.output.bucket)
     train_ref = await snapshots.write(session, objects, buckets.datasets, project, train.id)

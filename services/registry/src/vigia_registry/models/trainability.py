@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from vigia_registry.settings import QuotaSettings
-
-MOST_LABELS: Final = 100
-_MOST_CLASSIFIED: Final = {"train": 16_000, "test": 4_000}
-_MOST_SEGMENTED: Final = {"train": 8_000, "test": 800}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +28,14 @@ def problems(train: DatasetCounts, test: DatasetCounts | None, quotas: QuotaSett
     Without a test dataset, training splits the one there is and needs more.
     """
     labels = sorted(train.alone)
+    untrained = sorted(set() if test is None else set(test.alone) - set(labels))
     found: list[str] = []
-    if len(labels) > MOST_LABELS:
-        found.append(f"There are {len(labels)} anomaly labels, more than {MOST_LABELS}.")
+    if len(labels) + len(untrained) > quotas.max_labels:
+        found.append(f"There are {len(labels) + len(untrained)} anomaly labels, more than {quotas.max_labels}.")
+    if labels and untrained:
+        found.append(
+            f"The test dataset has anomaly labels that the training dataset lacks: {', '.join(untrained[:5])}."
+        )
     single = test is None
     _check(
         found,
@@ -56,8 +56,9 @@ def problems(train: DatasetCounts, test: DatasetCounts | None, quotas: QuotaSett
             anomaly=quotas.min_anomaly_test,
             alone=quotas.min_label_separate,
         )
-    for name, counts in (("train", train), ("test", test)):
-        most = (_MOST_SEGMENTED if labels else _MOST_CLASSIFIED)[name]
+    most_train = quotas.max_segmented_train if labels else quotas.max_images_train
+    most_test = quotas.max_segmented_test if labels else quotas.max_images_test
+    for name, counts, most in (("train", train, most_train), ("test", test, most_test)):
         if counts is not None and counts.labeled > most:
             found.append(f"The {name} dataset has {counts.labeled} labeled images, more than {most}.")
     return found

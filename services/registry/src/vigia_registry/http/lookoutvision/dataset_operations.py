@@ -29,7 +29,7 @@ async def create_dataset(call: Call) -> Shape:
     async def action(session: AsyncSession) -> Shape:
         await projects.get(session, call.owner, name)
         if source is not None:
-            await datasets.check_manifest(call.deps.objects, source)
+            await datasets.check_manifest(call.deps.objects, source, call.deps.settings.quotas.max_manifest_bytes)
         dataset = await datasets.create(session, call.owner, name, kind, source)
         return {"DatasetMetadata": shapes.dataset_metadata(dataset)}
 
