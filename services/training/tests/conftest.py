@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from vigia_training.domain.errors import BadData
+
 # As in the worker's children; read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -39,19 +41,22 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 @dataclass(frozen=True)
 class Plates:
-    """``manifest`` in JSON Lines, and the objects that it names, by key."""
+    """``manifest`` in JSON Lines, and the objects that it names, by key; None is one that is not there."""
 
     manifest: bytes
-    objects: Mapping[str, bytes]
+    objects: Mapping[str, bytes | None]
 
     def read(self, uri: str) -> bytes:
-        return self.objects[uri.removeprefix(f"s3://{BUCKET}/")]
+        data = self.objects[uri.removeprefix(f"s3://{BUCKET}/")]
+        if data is None:
+            raise BadData(f"{uri}: it is gone")
+        return data
 
     @property
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.manifest.splitlines()]
 
-    def changed(self, objects: Mapping[str, bytes]) -> Plates:
+    def changed(self, objects: Mapping[str, bytes | None]) -> Plates:
         return Plates(self.manifest, {**self.objects, **objects})
 
 

@@ -142,11 +142,32 @@ def bad_image(side: int = 96) -> bytes:
         ("masks/plate-30.png", bad_image(), "plate-30.png: colour #010203"),
         ("masks/plate-47.png", bad_image(80), "plate-47.png: 80x80"),
         ("masks/plate-47.png", b"GIF89a", "plate-47.png"),
+        ("images/plate-3.jpg", bytes(8 * 1024 * 1024 + 1), "plate-3.jpg: 8388609 bytes; at most 8388608 are read"),
+        ("images/plate-3.jpg", bad_image(4097), "plate-3.jpg: 4097x4097 pixels; the longer side may have 4096"),
+        ("images/plate-3.jpg", bad_image(63), "plate-3.jpg: 63x63 pixels; the first image, s3://plates/images/plate-"),
+        ("images/plate-3.jpg", None, "image s3://plates/images/plate-3.jpg: it is gone"),
+        ("masks/plate-30.png", None, "mask s3://plates/masks/plate-30.png: it is gone"),
     ],
 )
-def test_bad_files_fail_the_job_by_name(plates, key: str, data: bytes, problem: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_files_fail_the_job_by_name(plates, key: str, data: bytes | None, problem: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(BadData, match=problem):
         run(plates.changed({key: data}))
+
+
+def test_several_bad_files_are_named_together(plates) -> None:  # type: ignore[no-untyped-def]
+    wrong = {"images/plate-3.jpg": b"", "masks/plate-30.png": bad_image(), "images/plate-47.jpg": bad_image(80)}
+    with pytest.raises(BadData, match="3 images or masks cannot be used") as caught:
+        run(plates.changed(wrong))
+    assert all(key in str(caught.value) for key in wrong)
+    with pytest.raises(BadData, match="10 or more images or masks cannot be used") as caught:
+        run(plates.changed({f"images/plate-{n}.jpg": bad_image(80) for n in range(24, 48)}))
+    assert len(str(caught.value)) < 2000
+
+
+def test_images_that_are_too_small_are_refused_by_name(plates) -> None:  # type: ignore[no-untyped-def]
+    small = plates.changed({key: bad_image(63) for key in plates.objects if key.startswith("images/")})
+    with pytest.raises(BadData, match=r"plate-\d+.jpg: 63x63 pixels; at least 64x64 are needed"):
+        run(small)
 
 
 def test_no_labelled_images_are_bad_data(make: Callable) -> None:  # type: ignore[type-arg]

@@ -51,7 +51,8 @@ class Line:
     def request(self, plates: Any, version: int) -> TrainingRequest:
         """Uploads the plates; what registry would ask for."""
         for key, data in plates.objects.items():
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=data)
+            if data is not None:
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=data)
         manifest = plates.manifest.replace(b"s3://plates/", f"s3://{self.bucket}/".encode())
         key = f"snapshots/{version}.manifest"
         self.client.put_object(Bucket=self.bucket, Key=key, Body=manifest)
@@ -207,12 +208,13 @@ async def test_a_job_survives_the_death_of_its_worker_and_has_one_effect(line: L
 
 @pytest.mark.slow
 async def test_bad_data_and_trainings_that_die_end_as_failed(line: Line, plates: Any) -> None:
-    bad = plates.changed({"masks/plate-30.png": plates.objects["images/plate-30.jpg"]})
+    bad = plates.changed({"masks/plate-30.png": plates.objects["images/plate-30.jpg"], "images/plate-3.jpg": None})
     with line.worker() as worker:
         await line.send(line.request(bad, 2))
         failed = await line.until(lambda said: isinstance(said, TrainingFailed))
         assert failed.code == "bad_data"
-        assert "masks/plate-30.png" in failed.message
+        assert f"mask s3://{line.bucket}/masks/plate-30.png: it is a JPEG file; masks are PNG files" in failed.message
+        assert f"image s3://{line.bucket}/images/plate-3.jpg: it does not exist" in failed.message
         assert failed.attempt == 1
 
         await line.send(line.request(plates, 3))

@@ -53,6 +53,8 @@ class Pages:
             sealed = base64.b64decode(token, validate=True)
         except (binascii.Error, ValueError) as error:
             raise _invalid() from error
+        if base64.b64encode(sealed).decode() != token:  # bits that decoding ignores
+            raise _invalid()
         mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(scope, body)):
             raise _invalid()

@@ -194,7 +194,7 @@ RED = colors(("x", "#ff0000"))
         (masked(colors(("x", "#FF0000"), ("y", "#ff0000"))), "stands for two classes"),
         (masked(colors(("x", "#12"))), "has no hex-color"),
         (masked(colors(("x" * 257, "#120000"))), "class-name of 1 to 256"),
-        (masked(colors(("x", "#120000")), **{"anomaly-mask-ref": "s3: //b"}), "anomaly-mask-ref 's3: //b' has a blank"),
+        (masked(RED, **{"anomaly-mask-ref": "s3: //b"}), "anomaly-mask-ref 's3: //b' has a blank"),
         (
             masked(RED, **{"m-ref": "s3://b/m", "m-ref-metadata": masked(RED)["anomaly-mask-ref-metadata"]}),
             "m-ref-meta",

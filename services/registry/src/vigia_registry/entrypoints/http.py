@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from vigia_registry.bootstrap import Deps, open_deps
 from vigia_registry.http.internal.router import create_router as internal_router
 from vigia_registry.http.lookoutvision.operations import OPERATIONS
-from vigia_registry.http.lookoutvision.router import create_router as lookoutvision_router
+from vigia_registry.http.lookoutvision.router import create_route as lookoutvision_route
 from vigia_registry.http.rest.router import create_router as rest_router
 from vigia_registry.identity.domain import Vault
 from vigia_registry.identity.service import StoredCredentials
@@ -25,7 +25,7 @@ def build(deps: Deps) -> FastAPI:
     app = create_app("registry", "1", max_body_bytes=settings.http.max_body_bytes)
     credentials = StoredCredentials(deps.database, Vault(settings.secret_key.get_secret_value()))
     app.include_router(internal_router(credentials, settings.internal_token))
-    app.include_router(lookoutvision_router(deps, credentials))
+    app.router.routes.append(lookoutvision_route(deps, credentials))
     app.include_router(rest_router(deps, credentials))
     return app
 

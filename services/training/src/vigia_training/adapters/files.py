@@ -18,6 +18,6 @@ def folder_reader(folder: Path) -> Callable[[str], bytes]:
             path = root.joinpath(*parts[start:])
             if path.is_file():
                 return path.read_bytes()
-        raise BadData(f"{uri} is not in {folder}")
+        raise BadData(f"{uri}: it is not in {folder}")
 
     return read

@@ -26,8 +26,10 @@ def reader(store: ObjectStore, loop: asyncio.AbstractEventLoop) -> Callable[[str
         bucket, key = split_uri(uri)
         try:
             return asyncio.run_coroutine_threadsafe(store.get(bucket, key), loop).result()
-        except (NotFound, AccessDenied) as error:
-            raise BadData(error.message) from error
+        except NotFound as error:
+            raise BadData(f"{uri}: it does not exist") from error
+        except AccessDenied as error:
+            raise BadData(f"{uri}: it may not be read") from error
 
     return read
 

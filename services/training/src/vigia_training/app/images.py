@@ -22,13 +22,15 @@ from vigia_vision import DecodeError, decode, probe
 from vigia_vision.manifest import Label
 from vigia_vision.prepare import squash_area
 
-#: The bytes behind an ``s3://bucket/key`` address; BadData when there is nothing.
+#: The bytes behind an ``s3://bucket/key`` address; BadData, which begins with the address, when there is nothing.
 Read = Callable[[str], bytes]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _MAX_LABELS = 100
+#: The shorter side of an image has at least so many pixels.
+_LEAST_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Geometry:
     image_height: int
     width: int
     height: int
+    uri: str  # the image that decided it
 
 
 def labels_of(entries: Sequence[Entry]) -> tuple[Label, ...]:
@@ -53,12 +56,18 @@ def labels_of(entries: Sequence[Entry]) -> tuple[Label, ...]:
 
 
 def geometry_of(entry: Entry, read: Read) -> Geometry:
-    """The size that all images must have: that of the first."""
+    """The size that all images must have: that of the first. BadData names it when it cannot be one."""
     try:
         info = probe(read(entry.uri))
     except DecodeError as error:
         raise BadData(f"image {entry.uri}: {error}") from error
-    return Geometry(info.width, info.height, *tensor_size(info.width, info.height))
+    except BadData as error:
+        raise BadData(f"image {error}") from error
+    if min(info.width, info.height) < _LEAST_SIDE:
+        raise BadData(
+            f"image {entry.uri}: {info.width}x{info.height} pixels; at least {_LEAST_SIDE}x{_LEAST_SIDE} are needed"
+        )
+    return Geometry(info.width, info.height, *tensor_size(info.width, info.height), entry.uri)
 
 
 def load(entry: Entry, read: Read, geometry: Geometry, labels: Sequence[Label]) -> Example:
@@ -67,11 +76,14 @@ def load(entry: Entry, read: Read, geometry: Geometry, labels: Sequence[Label]) 
         pixels = decode(read(entry.uri))
     except DecodeError as error:
         raise BadData(f"image {entry.uri}: {error}") from error
+    except BadData as error:
+        raise BadData(f"image {error}") from error
     height, width = pixels.shape[:2]
     if (width, height) != (geometry.image_width, geometry.image_height):
         raise BadData(
             f"image {entry.uri}: {width}x{height} pixels; "
-            f"the first image has {geometry.image_width}x{geometry.image_height}, and all must have the same"
+            f"the first image, {geometry.uri}, has {geometry.image_width}x{geometry.image_height}, "
+            "and all must have the same"
         )
     truth = load_truth(entry, read, geometry, labels)
     masks = None if truth is None or not labels else _shares(truth, len(labels), geometry)
@@ -85,7 +97,11 @@ def load_truth(entry: Entry, read: Read, geometry: Geometry, labels: Sequence[La
     if entry.mask is None:
         return None
     names = [label.name for label in labels]
-    return read_mask(read(entry.mask.uri), entry.mask, names, geometry.image_width, geometry.image_height)
+    try:
+        data = read(entry.mask.uri)
+    except BadData as error:
+        raise BadData(f"mask {error}") from error
+    return read_mask(data, entry.mask, names, geometry.image_width, geometry.image_height)
 
 
 def in_order(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

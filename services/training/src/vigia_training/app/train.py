@@ -44,6 +44,8 @@ _STAGES = {
 #: Golden samples of each class, and from how many bytes on they are compressed again.
 _GOLDEN = 2
 _GOLDEN_BYTES = 256 * 1024
+#: Of wrong files, so many are named.
+_MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +140,42 @@ def _read(
     labels: Sequence[Label],
     tell: Callable[[float], None],
 ) -> list[Example]:
-    """The training images; test images are only checked, so that bad ones fail the job before the long part."""
+    """The training images; test images are only checked, so that bad ones fail the job before the long part.
+
+    BadData names several files that are wrong, not only the first: each try costs the customer a round.
+    """
     unknown = {label.name for label in labels_of(test)} - {label.name for label in labels}
     if labels and unknown:
         raise BadData(f"the test images have labels that no training image has: {', '.join(sorted(unknown))}")
     examples: list[Example] = []
+    problems: list[str] = []
     everything = [*learn, *test]
     known = labels or labels_of(test)
-    for number, example in enumerate(in_order(lambda entry: load(entry, read, geometry, known), everything), 1):
-        if number <= len(learn):
+
+    def checked(entry: Entry) -> Example | BadData:
+        try:
+            return load(entry, read, geometry, known)
+        except BadData as error:
+            return error
+
+    for number, example in enumerate(in_order(checked, everything), 1):
+        if isinstance(example, BadData):
+            problems.append(str(example))
+            if len(problems) == _MOST_PROBLEMS:
+                break
+        elif number <= len(learn) and not problems:
             examples.append(example)
         tell(number / len(everything))
+    if problems:
+        raise BadData(_together(problems))
     return examples
+
+
+def _together(problems: Sequence[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    count = f"{len(problems)} or more" if len(problems) == _MOST_PROBLEMS else str(len(problems))
+    return f"{count} images or masks cannot be used: {'; '.join(problems)}"
 
 
 def _evaluate(test: Sequence[Entry], read: Read, session: Session, geometry: Geometry) -> Iterator[Judged]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from vigia_contracts.audit import LOOKOUT
 from vigia_registry.audit.journal import Journal
@@ -42,16 +43,34 @@ from vigia_runtime.sigv4 import verify
 
 log = get_logger(__name__)
 
-_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 #: The member that carries a manifest: UpdateDatasetEntries.
 _BLOB: Final = "Changes"
+#: A body nests its members a few deep; one that nests them deeper than this has none that is known.
+_DEEPEST: Final = 32
 
 
-def create_router(deps: Deps, credentials: CredentialSource) -> APIRouter:
+class Everything(Route):
+    """Every method and every path below ``/2020-11-20``.
+
+    What the framework answers by itself to a method or a path that it does not know (line breaks, for one), clients of
+    the protocol cannot read.
+    """
+
+    def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        super().__init__(f"{BASE}/{{rest:path}}", endpoint)
+        self.methods = None
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this protocol."""
+        if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{BASE}/"):
+            return Match.FULL, {"endpoint": self.endpoint, "path_params": {}, "route": self}
+        return Match.NONE, {}
+
+
+def create_route(deps: Deps, credentials: CredentialSource) -> Everything:
     """Everything below ``/2020-11-20``."""
     pages = Pages(deps.settings.secret_key.get_secret_value())
     rates = RateLimiter(deps.settings.rates)
-    router = APIRouter(include_in_schema=False)
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -65,8 +84,7 @@ def create_router(deps: Deps, credentials: CredentialSource) -> APIRouter:
                 await journal.failed(failure.status, failure.name, str(failure.body["Message"]))
             return _failed(request, failure)
 
-    router.add_api_route(f"{BASE}/{{rest:path}}", endpoint, methods=_METHODS)
-    return router
+    return Everything(endpoint)
 
 
 async def _answer(
@@ -201,14 +219,26 @@ def _resource(call: Call) -> str:
 
 
 def _json(body: bytes) -> dict[str, Any] | None:
-    """The body's members; None where it is no JSON object."""
+    """The body's members; None where it is no JSON object. InvalidInput ("too_deep")."""
     if not body:
         return {}
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return None
+    if _deeper(content, _DEEPEST):
+        raise InvalidInput("too_deep", f"The request body nests more than {_DEEPEST} deep.")
+    return content
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether structures and lists lie in each other more than ``levels`` deep."""
+    if not isinstance(value, dict | list):
+        return False
+    members = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(member, levels - 1) for member in members)
 
 
 def _failed(request: Request, failure: Failure) -> Response:
