@@ -19,6 +19,8 @@ from vigia_runtime.sigv4 import SignatureError
 #: Seconds after which a client may try again what failed for a reason that passes.
 RETRY_AFTER: Final = "1"
 SERVICE: Final = "lookoutvision"
+#: How much of a wrong path or method an error repeats, characters.
+_SHOWN: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class UnknownOperationError(AppError):
     """No operation has this method and path."""
 
     def __init__(self, method: str, path: str) -> None:
-        super().__init__("unknown_operation", f"No operation is served at {method} {path}.")
+        super().__init__("unknown_operation", f"No operation is served at {method[:_SHOWN]} {path[:_SHOWN]}.")
 
 
 class OperationNotServedError(AppError):
