@@ -21,6 +21,7 @@ from tests.fuzz.door import KEY, MOST_BODY, REGION, SECRET, Request
 BUCKET: Final = "fuzz-customer"
 #: Manifests in the bucket, by key: what an import finds there.
 MANIFESTS: Final = ("good", "few", "segmented", "broken", "large", "labels", "empty")
+_LIKELY: Final = (6, 1, 4, 1, 1, 1, 1)
 _BASE: Final = "/2020-11-20"
 _NAMES: Final = [f"p{n}" for n in range(6)]
 _SIGNER: Final = SigV4Auth(Credentials(KEY, SECRET), "lookoutvision", REGION)
@@ -97,6 +98,15 @@ _OTHERS: Final[list[Any]] = [
     {"Bucket": []},
     {"GroundTruthManifest": {"S3Object": 5}},
 ]
+#: What leads deeper comes more often, what removes it less.
+_OFTEN: Final = {
+    "_make_create_dataset": 2.0,
+    "_make_create_model": 3.0,
+    "_make_start_model": 2.0,
+    "_make_delete_project": 0.2,
+    "_make_delete_dataset": 0.4,
+    "_make_delete_model": 0.5,
+}
 _QUERY: Final = [
     "maxResults",
     "nextToken",
@@ -133,6 +143,7 @@ class Requests:
         self.page_tokens: list[str] = []
         self.client_tokens: list[str] = []
         self._made: list[Callable[[], Draft]] = [getattr(self, name) for name in dir(self) if name.startswith("_make_")]
+        self._weights = [_OFTEN.get(make.__name__, 1.0) for make in self._made]
         self._wrong: list[Callable[[Draft], None]] = [
             getattr(self, name) for name in dir(self) if name.startswith("_wrong_")
         ]
@@ -140,7 +151,7 @@ class Requests:
     def next(self) -> tuple[str, Request]:
         """The operation that the request began as, and the request."""
         chance = self.random
-        draft = chance.choice(self._made)()
+        draft = chance.choices(self._made, self._weights)[0]()
         if chance.random() < 0.2:
             self._with_client_token(draft)
         for _ in range(chance.choices((0, 1, 2, 3), (4, 6, 2, 1))[0]):
@@ -182,7 +193,7 @@ class Requests:
     def _make_create_dataset(self) -> Draft:
         body: dict[str, Any] = {"DatasetType": self._kind()}
         if self.random.random() < 0.8:
-            place: dict[str, Any] = {"Bucket": BUCKET, "Key": f"{self.random.choice(MANIFESTS)}.manifest"}
+            place: dict[str, Any] = {"Bucket": BUCKET, "Key": f"{self.random.choices(MANIFESTS, _LIKELY)[0]}.manifest"}
             if self.random.random() < 0.1:
                 place["VersionId"] = self._text()
             body["DatasetSource"] = {"GroundTruthManifest": {"S3Object": place}}

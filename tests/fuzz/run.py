@@ -37,7 +37,7 @@ ERRORS: Final = {
 }
 _NAMED: Final = {"ResourceNotFoundException", "ConflictException"}
 #: After so many requests the waiting jobs are done.
-_WORK_EVERY: Final = 150
+_WORK_EVERY: Final = 50
 _MOST_PROBLEMS: Final = 20
 
 
@@ -167,7 +167,7 @@ def unlike(shape: Shape, value: Any, where: str) -> list[str]:
     }
     if not isinstance(value, kinds[shape.type_name]):
         return [f"{where} is no {shape.type_name}"]
-    if shape.type_name == "timestamp" and not 1.6e9 < value < datetime(2100, 1, 1, tzinfo=UTC).timestamp():
+    if shape.type_name == "timestamp" and not 1.6e9 < float(value) < datetime(2100, 1, 1, tzinfo=UTC).timestamp():
         return [f"{where} is no time in seconds"]
     if shape.metadata.get("enum") and value not in shape.metadata["enum"]:
         return [f"{where} is {value}, which no client knows"]

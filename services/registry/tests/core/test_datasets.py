@@ -1,0 +1,364 @@
+"""What becomes of datasets: their states as clients see them, what forbids what, their limits, their entries."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+
+from vigia_registry.datasets.deletion import delete_dataset
+from vigia_registry.datasets.importer import import_entries
+from vigia_registry.entrypoints import http
+
+from .conftest import BUCKET, Registry, Running, answers, until
+from .manifests import IMAGES, line, manifest
+from .test_errors import refused
+from .test_lifecycle import OUTPUT, gone, requests_for, settled, trainable
+
+
+@pytest.fixture(scope="module")
+def quiet(alone: Registry) -> Iterator[Registry]:
+    """A registry whose worker does nothing until ``work`` is called."""
+    running = Running(http.main, alone.settings)
+    until(partial(answers, alone.url))
+    yield alone
+    running.stop()
+
+
+def work(registry: Registry, project: str) -> None:
+    """Do the job about the project's dataset that waits."""
+    [(dataset_id, state)] = registry.sql(
+        "select d.id, d.state from registry.datasets d join registry.projects p on p.id = d.project_id "
+        "where p.name = %s",
+        project,
+    )
+
+    async def job(deps: Any) -> None:
+        if state == "DELETE_IN_PROGRESS":
+            await delete_dataset(deps.database, dataset_id)
+        else:
+            await import_entries(deps.database, deps.objects, deps.settings.datasets, dataset_id)
+
+    registry.run(job)
+
+
+def source(place: dict[str, str]) -> dict[str, Any]:
+    return {"GroundTruthManifest": {"S3Object": place}}
+
+
+def create(registry: Registry, lookout: Any, project: str, data: bytes, kind: str = "train") -> dict[str, Any]:
+    """Import a manifest; the dataset once it is settled."""
+    lookout.create_dataset(ProjectName=project, DatasetType=kind, DatasetSource=source(registry.put(data)))
+    return settled(lookout, project, kind)
+
+
+def update(lookout: Any, project: str, changes: bytes, kind: str = "train") -> dict[str, Any]:
+    """Change entries; the dataset once it is settled."""
+    lookout.update_dataset_entries(ProjectName=project, DatasetType=kind, Changes=changes)
+    return settled(lookout, project, kind)
+
+
+def entries(lookout: Any, project: str, kind: str = "train", **chosen: Any) -> list[str]:
+    pages = lookout.get_paginator("list_dataset_entries").paginate(ProjectName=project, DatasetType=kind, **chosen)
+    return [text for page in pages for text in page["DatasetEntries"]]
+
+
+def status(lookout: Any, project: str) -> str:
+    found = lookout.describe_dataset(ProjectName=project, DatasetType="train")["DatasetDescription"]
+    assert found["StatusMessage"]
+    return str(found["Status"])
+
+
+def test_what_is_under_way_forbids_the_rest(quiet: Registry) -> None:
+    lookout, project = quiet.client(), f"p-{uuid.uuid4().hex[:8]}"
+    where = {"ProjectName": project, "DatasetType": "train"}
+    from_manifest = {**where, "DatasetSource": source(quiet.put(manifest(31, 32)))}
+
+    def forbidden(**also: Any) -> None:
+        """Everything that changes or needs whole entries is a conflict, and changes nothing."""
+        before = status(lookout, project)
+        calls = {
+            "update": lambda: lookout.update_dataset_entries(**where, Changes=line("x", False).encode()),
+            "create": lambda: lookout.create_dataset(**from_manifest),
+            "empty": lambda: lookout.create_dataset(**where),
+            "delete": lambda: lookout.delete_dataset(**where),
+            "train": lambda: lookout.create_model(ProjectName=project, OutputConfig=OUTPUT),
+            "project": lambda: lookout.delete_project(ProjectName=project),
+            **also,
+        }
+        for name, call in calls.items():
+            error = refused(call)
+            assert (error["code"], error["type"]) == (
+                "ConflictException",
+                "PROJECT" if name == "project" else "DATASET",
+            ), name
+        assert status(lookout, project) == before
+
+    def listed() -> Any:
+        return lookout.list_dataset_entries(**where)
+
+    lookout.create_project(ProjectName=project)
+    assert lookout.create_dataset(**from_manifest)["DatasetMetadata"]["Status"] == "CREATE_IN_PROGRESS"
+    assert status(lookout, project) == "CREATE_IN_PROGRESS"
+    forbidden(list=listed)
+    work(quiet, project)
+    assert status(lookout, project) == "CREATE_COMPLETE"
+
+    answer = lookout.update_dataset_entries(**where, Changes=line("new", False).encode())
+    assert answer["Status"] == status(lookout, project) == "UPDATE_IN_PROGRESS"
+    forbidden()
+    assert len(entries(lookout, project)) == 63  # as they were, as long as the update runs
+    work(quiet, project)
+    assert status(lookout, project) == "UPDATE_COMPLETE"
+    assert len(entries(lookout, project)) == 64
+
+    lookout.delete_dataset(**where)
+    assert status(lookout, project) == "DELETE_IN_PROGRESS"
+    forbidden(list=listed)
+    work(quiet, project)
+    assert refused(listed)["code"] == "ResourceNotFoundException"
+    # The kind is free again.
+    assert lookout.create_dataset(**where)["DatasetMetadata"]["Status"] == "CREATE_COMPLETE"
+
+
+def test_a_job_that_comes_again_changes_nothing(quiet: Registry) -> None:
+    lookout, project = quiet.client(), f"p-{uuid.uuid4().hex[:8]}"
+    lookout.create_project(ProjectName=project)
+    place = source(quiet.put(manifest(2, 1)))
+    lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=place)
+    for _ in range(2):
+        work(quiet, project)
+        assert status(lookout, project) == "CREATE_COMPLETE"
+        assert len(entries(lookout, project)) == 3
+
+
+def test_a_poller_sees_the_rollback_and_the_old_entries(registry: Registry, lookout: Any, project: str) -> None:
+    trainable(registry, lookout, project)
+    before = entries(lookout, project)
+    registry.sql(
+        "create or replace function registry.hold() returns trigger language plpgsql as "
+        "$$ begin perform pg_advisory_xact_lock(4711); return new; end $$; "
+        "create trigger hold before update on registry.datasets for each row "
+        "when (new.state = 'UPDATE_FAILED_ROLLBACK_COMPLETE') execute function registry.hold()"
+    )
+    try:
+        with psycopg.connect(registry.settings.postgres.url.get_secret_value(), autocommit=True) as holder:
+            holder.execute("select pg_advisory_lock(4711)")
+            changes = line("new", False) + "\n" + line("normal-0", True) + "\nnot json"
+            lookout.update_dataset_entries(ProjectName=project, DatasetType="train", Changes=changes.encode())
+            until(lambda: status(lookout, project) == "UPDATE_FAILED_ROLLBACK_IN_PROGRESS")
+            assert entries(lookout, project) == before
+            error = refused(
+                lambda: lookout.update_dataset_entries(ProjectName=project, DatasetType="train", Changes=b"{}")
+            )
+            assert error["code"] == "ConflictException"
+        until(lambda: status(lookout, project) == "UPDATE_FAILED_ROLLBACK_COMPLETE")
+    finally:
+        registry.sql("drop trigger hold on registry.datasets; drop function registry.hold()")
+    assert entries(lookout, project) == before
+    assert "Line 3" in settled(lookout, project)["StatusMessage"]
+    # The data is intact, and so it can be changed and trained on.
+    assert update(lookout, project, line("new", False).encode())["Status"] == "UPDATE_COMPLETE"
+    lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)
+
+
+def test_changes_do_not_stay_in_the_store(registry: Registry, lookout: Any, project: str) -> None:
+    trainable(registry, lookout, project)
+    assert update(lookout, project, line("new", False).encode())["Status"] == "UPDATE_COMPLETE"
+    assert update(lookout, project, b"not json")["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    [(project_id,)] = registry.sql("select id from registry.projects where name = %s", project)
+
+    def kept() -> list[str]:
+        listed = registry.s3().list_objects_v2(Bucket=registry.settings.buckets.datasets)
+        return [item["Key"] for item in listed.get("Contents", []) if f"{project_id}/changes/" in item["Key"]]
+
+    until(lambda: kept() == [])
+
+
+def test_a_failed_dataset_can_only_be_deleted(registry: Registry, lookout: Any, project: str) -> None:
+    assert create(registry, lookout, project, b"not json")["Status"] == "CREATE_FAILED"
+    assert entries(lookout, project) == []
+    where = {"ProjectName": project, "DatasetType": "train"}
+    for call in (
+        lambda: lookout.update_dataset_entries(**where, Changes=line("x", False).encode()),
+        lambda: lookout.create_dataset(**where),
+        lambda: lookout.create_model(ProjectName=project, OutputConfig=OUTPUT),
+    ):
+        assert refused(call)["code"] == "ConflictException"
+    lookout.delete_dataset(**where)
+    gone(lambda: lookout.describe_dataset(**where))
+    assert create(registry, lookout, project, manifest(1, 0))["Status"] == "CREATE_COMPLETE"
+
+
+def test_an_empty_dataset_is_filled_later(registry: Registry, lookout: Any, project: str) -> None:
+    where = {"ProjectName": project, "DatasetType": "train"}
+    answer = lookout.create_dataset(**where)
+    assert answer["DatasetMetadata"]["Status"] == status(lookout, project) == "CREATE_COMPLETE"
+    found = lookout.describe_dataset(**where)["DatasetDescription"]
+    assert found["ImageStats"] == {"Total": 0, "Labeled": 0, "Normal": 0, "Anomaly": 0}
+    assert entries(lookout, project) == []
+    error = refused(lambda: lookout.create_model(ProjectName=project, OutputConfig=OUTPUT))
+    assert error["code"] == "ValidationException"
+    assert "0 normal images" in error["message"]
+    filled = update(lookout, project, manifest(2, 1) + line("u", None).encode())
+    assert filled["Status"] == "UPDATE_COMPLETE"
+    assert filled["ImageStats"] == {"Total": 4, "Labeled": 3, "Normal": 2, "Anomaly": 1}
+    assert filled["LastUpdatedTimestamp"] > filled["CreationTimestamp"]
+
+
+def test_deleting_the_test_dataset_makes_training_split_again(registry: Registry, lookout: Any, project: str) -> None:
+    def train() -> Any:
+        return lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+
+    def delete(kind: str) -> None:
+        lookout.delete_dataset(ProjectName=project, DatasetType=kind)
+        gone(lambda: lookout.describe_dataset(ProjectName=project, DatasetType=kind))
+
+    trainable(registry, lookout, project)
+    create(registry, lookout, project, manifest(10, 10, "cracked", prefix="test-"), "test")
+    [with_test] = requests_for(registry, train())
+    assert with_test.test_manifest is not None
+    delete("test")
+    [single] = requests_for(registry, train())
+    assert single.test_manifest is None
+    assert single.training_manifest == with_test.training_manifest
+    delete("train")
+    assert "no training dataset" in refused(train)["message"]
+    trainable(registry, lookout, project)
+    assert train().endswith("/3")
+    # Versions keep what they were trained on, whatever becomes of the dataset.
+    snapshot = registry.s3().get_object(Bucket=single.training_manifest.bucket, Key=single.training_manifest.key)
+    assert len(snapshot["Body"].read().splitlines()) == 63
+
+
+def test_entries_are_filtered_by_any_combination(registry: Registry, lookout: Any, project: str) -> None:
+    names = ["50%_a", "50x_b", "plain"]
+    lines = [line(f"{name}-{kind}", kind) for name in names for kind in (False, True, None)]
+    create(registry, lookout, project, "\n".join(lines).encode())
+    assert entries(lookout, project) == lines
+    assert entries(lookout, project, Labeled=True) == [text for text in lines if "class-name" in text]
+    assert entries(lookout, project, Labeled=False) == [lines[2], lines[5], lines[8]]
+    assert entries(lookout, project, AnomalyClass="anomaly") == [lines[1], lines[4], lines[7]]
+    assert entries(lookout, project, Labeled=False, AnomalyClass="anomaly") == []
+    # Taken literally, and found anywhere in the address, in its case.
+    assert entries(lookout, project, SourceRefContains="50%_") == lines[:3]
+    assert entries(lookout, project, SourceRefContains=f"s3://{IMAGES}/") == lines
+    assert entries(lookout, project, SourceRefContains="PLAIN") == []
+    assert entries(lookout, project, SourceRefContains="plain", AnomalyClass="normal") == [lines[6]]
+    made = lookout.describe_dataset(ProjectName=project, DatasetType="train")["DatasetDescription"]["CreationTimestamp"]
+    assert entries(lookout, project, AfterCreationDate=made, PaginationConfig={"PageSize": 2}) == lines
+    assert entries(lookout, project, BeforeCreationDate=made) == []
+
+
+def test_updates_and_inserts_while_pages_are_read(registry: Registry, lookout: Any, project: str) -> None:
+    """What was there at the beginning is seen once, whatever comes in between."""
+    create(registry, lookout, project, manifest(250, 0))
+    where = {"ProjectName": project, "DatasetType": "train"}
+    seen: list[str] = []
+    token: dict[str, str] = {}
+    for number in range(100):
+        page = lookout.list_dataset_entries(**where, MaxResults=100, **token)
+        seen += [json.loads(text)["source-ref"] for text in page["DatasetEntries"]]
+        if "NextToken" not in page:
+            break
+        token = {"NextToken": page["NextToken"]}
+        changes = [line("normal-0", True), line("normal-249", True), line(f"later-{number}", None)]
+        assert update(lookout, project, "\n".join(changes).encode())["Status"] == "UPDATE_COMPLETE"
+    assert len(seen) == len(set(seen))
+    assert seen[:250] == [f"s3://{IMAGES}/images/normal-{n}.jpg" for n in range(250)]
+    assert settled(lookout, project)["ImageStats"]["Anomaly"] == 2
+
+
+def test_a_dataset_holds_so_many_images(registry: Registry, lookout: Any, project: str) -> None:
+    most = registry.settings.datasets.test_images
+    assert most == 4_000
+    full = create(registry, lookout, project, manifest(most - 1, 0), "test")
+    assert (full["Status"], full["ImageStats"]["Total"]) == ("CREATE_COMPLETE", most - 1)
+    failed = update(lookout, project, manifest(2, 0, prefix="more-"), "test")
+    assert (failed["Status"], failed["ImageStats"]["Total"]) == ("UPDATE_FAILED_ROLLBACK_COMPLETE", most - 1)
+    assert f"{most + 1} images, more than {most}" in failed["StatusMessage"]
+    changed = update(lookout, project, manifest(2, 0) + line("one-more", True).encode(), "test")
+    assert (changed["Status"], changed["ImageStats"]["Total"]) == ("UPDATE_COMPLETE", most)
+    too_many = create(registry, lookout, project, manifest(16_001, 0))
+    assert too_many["Status"] == "CREATE_FAILED"
+    assert "Line 16001: the dataset would have more than 16000 images" in too_many["StatusMessage"]
+
+
+def test_a_pair_of_datasets_has_so_many_labels(registry: Registry, lookout: Any, project: str) -> None:
+    def labelled(first: int, last: int) -> bytes:
+        """Lines with twenty labels each."""
+        lines = []
+        for start in range(first, last, 20):
+            fields = json.loads(line(f"a-{start}", True, "x"))
+            fields["anomaly-mask-ref-metadata"]["internal-color-map"] = {
+                str(n): {"class-name": f"label {n}", "hex-color": f"#00{n:04x}"} for n in range(start, start + 20)
+            }
+            lines.append(json.dumps(fields))
+        return "\n".join(lines).encode()
+
+    assert create(registry, lookout, project, labelled(0, 60))["Status"] == "CREATE_COMPLETE"
+    failed = create(registry, lookout, project, labelled(50, 110), "test")
+    assert failed["Status"] == "CREATE_FAILED"
+    assert "110 anomaly labels, more than 100" in failed["StatusMessage"]
+    lookout.delete_dataset(ProjectName=project, DatasetType="test")
+    gone(lambda: lookout.describe_dataset(ProjectName=project, DatasetType="test"))
+    assert create(registry, lookout, project, labelled(40, 100), "test")["Status"] == "CREATE_COMPLETE"
+    error = refused(lambda: lookout.create_model(ProjectName=project, OutputConfig=OUTPUT))
+    assert "The test dataset has anomaly labels that the training dataset lacks: label 60, label 61" in error["message"]
+
+
+def test_images_stay_in_the_bucket_of_the_dataset(registry: Registry, lookout: Any, project: str) -> None:
+    trainable(registry, lookout, project)
+    elsewhere = update(lookout, project, line("x", False, bucket="another-bucket").encode())
+    assert elsewhere["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    assert f"Line 1: bucket another-bucket differs from bucket {IMAGES}" in elsewhere["StatusMessage"]
+    mask = json.loads(line("y", True, "cracked"))
+    mask["anomaly-mask-ref"] = "s3://another-bucket/y.png"
+    assert "another-bucket" in update(lookout, project, json.dumps(mask).encode())["StatusMessage"]
+    # The test dataset may have its images elsewhere.
+    other = line("x", False, bucket="another-bucket").encode()
+    assert create(registry, lookout, project, other, "test")["Status"] == "CREATE_COMPLETE"
+
+
+def test_a_version_of_the_manifest_can_be_pinned(registry: Registry, lookout: Any, project: str) -> None:
+    s3, bucket = registry.s3(), f"versions-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket=bucket, Key="m", Body=manifest(3, 0))["VersionId"]
+    s3.put_object(Bucket=bucket, Key="m", Body=b"not json")
+    place = {"Bucket": bucket, "Key": "m", "VersionId": first}
+    lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=source(place))
+    assert settled(lookout, project)["ImageStats"]["Total"] == 3
+    missing = source({**place, "VersionId": "01ARZ3NDEKTSV4RRFFQ69G5FAV"})
+    lookout.create_dataset(ProjectName=project, DatasetType="test", DatasetSource=missing)
+    failed = settled(lookout, project, "test")
+    assert failed["Status"] == "CREATE_FAILED"
+    assert f"s3://{bucket}/m does not exist in version 01ARZ3" in failed["StatusMessage"]
+
+
+@pytest.mark.parametrize("key", ["a//b", "a/./b", "../b", "a/", "x" * 1024])
+def test_names_that_no_object_can_have(registry: Registry, lookout: Any, project: str, key: str) -> None:
+    place = source({"Bucket": BUCKET, "Key": key})
+    error = refused(lambda: lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=place))
+    assert (error["code"], error["status"]) == ("ValidationException", 400)
+    assert "cannot exist" in error["message"]
+    assert lookout.describe_project(ProjectName=project)["ProjectDescription"]["Datasets"] == []
+    if key != "a/":
+        trainable(registry, lookout, project)
+        output = {"S3Location": {"Bucket": BUCKET, "Prefix": key}}
+        error = refused(lambda: lookout.create_model(ProjectName=project, OutputConfig=output))
+        assert error["code"] == "ValidationException"
+        assert "output prefix" in error["message"]
+
+
+def test_a_bucket_that_cannot_be(lookout: Any, project: str) -> None:
+    for bucket in ("...", "Upper_Case", "-ab"):
+        place = source({"Bucket": bucket, "Key": "m"})
+        error = refused(lambda: lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=place))  # noqa: B023
+        assert (error["code"], error["status"]) == ("ValidationException", 400)
+        assert "does not exist" in error["message"]
