@@ -14,6 +14,7 @@ import psycopg
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from tests.e2e import tiny
 from vigia_registry.bootstrap import Deps, open_deps
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import import_entries
@@ -21,8 +22,9 @@ from vigia_registry.entrypoints.http import build
 from vigia_registry.jobs import queue
 from vigia_registry.migrate import migrate
 from vigia_registry.models.deletion import delete_model
+from vigia_registry.packaging import job as packaging
 from vigia_registry.projects.deletion import delete_project
-from vigia_registry.settings import BootstrapSettings, DatasetSettings, LimitSettings, Settings
+from vigia_registry.settings import BootstrapSettings, LimitSettings, QuotaSettings, RateSettings, Settings
 from vigia_runtime.settings import BucketSettings, HttpSettings, KafkaSettings, ObjectSettings, PostgresSettings
 from vigia_stack.parts.objects import ObjectStoreAddress
 
@@ -34,9 +36,13 @@ SECONDS = 10
 
 _JOBS = f"{queue.JOBS_SCHEMA}.procrastinate_jobs"
 #: Hosting has done what was asked; every third training fails.
-_HOSTED = "update registry.hostings set observed = case desired when 'hosted' then 'serving' else 'absent' end"
+_HOSTED = (
+    "update registry.hostings set triton_model = 'm', "
+    "observed = case desired when 'hosted' then 'serving' else 'absent' end"
+)
 _TRAINED = (
-    "update registry.model_versions set state = case when version % 3 > 0 then 'TRAINED' else 'TRAINING_FAILED' end "
+    "update registry.model_versions set state = case when version % 3 > 0 then 'TRAINED' else 'TRAINING_FAILED' end, "
+    """artifact = '{"bucket": "artifacts", "key": "manifest.json"}', manifest = :manifest """
     "where state = 'TRAINING'"
 )
 #: What may not be when no job waits.
@@ -44,6 +50,9 @@ _UNSETTLED = (
     "select 'dataset ' || state from registry.datasets where state like '%IN_PROGRESS' union all "
     "select 'project ' || name from registry.projects where state = 'DELETING' union all "
     "select 'model ' || arn from registry.model_versions where state = 'DELETING' union all "
+    "select 'packaging ' || name from registry.packaging_jobs where state in ('CREATED', 'RUNNING') union all "
+    "select 'tags of nothing ' || resource_arn from registry.tags where resource_arn not in "
+    "(select arn from registry.model_versions) union all "
     "select 'entries of nothing' from registry.dataset_entries e join registry.datasets d "
     "on d.id = e.dataset_id where d.state = 'CREATE_FAILED'"
 )
@@ -56,6 +65,8 @@ _EVERYTHING = text(
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.datasets t), "
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.model_versions t), "
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.hostings t), "
+    "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.packaging_jobs t), "
+    "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.tags t), "
     "(select count(*) from registry.dataset_entries)"
 )
 
@@ -101,8 +112,13 @@ def surroundings(postgres_server: str, store: ObjectStoreAddress) -> Iterator[Se
         bootstrap=BootstrapSettings(
             account_id=ACCOUNT, region=REGION, access_key_id=KEY, secret_access_key=SecretStr(SECRET)
         ),
-        limits=LimitSettings(projects=5, models=4, trainings=3, inference_units=5),
-        datasets=DatasetSettings(train_images=60, test_images=40, labels=4, mask_labels=2, manifest_bytes=100_000),
+        limits=LimitSettings(
+            projects=5, models=4, trainings=3, inference_units=5, tags=4, packagings=2, packaging_jobs=6
+        ),
+        quotas=QuotaSettings(
+            max_images_train=60, max_images_test=40, max_labels=4, max_mask_labels=2, max_manifest_bytes=100_000
+        ),
+        rates=RateSettings(per_second=100_000, burst=100_000),
         secret_key=SecretStr("a-key-of-at-least-thirty-two-characters"),
         internal_token=SecretStr("the-internal-token"),
     )
@@ -118,6 +134,7 @@ class Door:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._app = build(deps)
+        self._manifest = tiny.artifact().manifest.model_dump_json()
 
     async def send(self, request: Request) -> Answer:
         """The app's answer; one that does not come in time has ``raised`` TimeoutError."""
@@ -173,13 +190,15 @@ class Door:
             subject = uuid.UUID(job.args["subject"])
             match job.task_name:
                 case queue.IMPORT_ENTRIES:
-                    await import_entries(deps.database, deps.objects, deps.settings.datasets, subject)
+                    await import_entries(deps.database, deps.objects, deps.settings.quotas, subject)
                 case queue.DELETE_DATASET:
                     await delete_dataset(deps.database, subject)
                 case queue.DELETE_MODEL:
                     await delete_model(deps.database, deps.objects, buckets.artifacts, subject)
                 case queue.DELETE_PROJECT:
                     await delete_project(deps.database, deps.objects, buckets.datasets, subject)
+                case queue.PACKAGE_MODEL:  # of versions that nobody has really trained
+                    await packaging.fail(deps.database, deps.objects, subject, "There is no artifact.")
                 case other:
                     raise AssertionError(other)
         async with deps.database.transaction() as session:
@@ -187,7 +206,7 @@ class Door:
             await session.execute(text(f"set local search_path to {queue.JOBS_SCHEMA}"))  # for the tables' triggers
             await session.execute(text(f"delete from {_JOBS} where id = any(:ids)"), {"ids": done})
             problems = [f"after all jobs: {row}" for row in (await session.execute(text(_UNSETTLED))).scalars()]
-            await session.execute(text(_TRAINED))
+            await session.execute(text(_TRAINED), {"manifest": self._manifest})
         kept = [info.key for info in await deps.objects.list(buckets.datasets) if "/changes/" in info.key]
         return problems + [f"after all jobs: changes {key}" for key in kept]
 

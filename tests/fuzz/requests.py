@@ -16,7 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.fuzz.door import KEY, MOST_BODY, REGION, SECRET, Request
+from tests.fuzz.door import ACCOUNT, KEY, MOST_BODY, REGION, SECRET, Request
 
 BUCKET: Final = "fuzz-customer"
 #: Manifests in the bucket, by key: what an import finds there.
@@ -103,6 +103,8 @@ _OFTEN: Final = {
     "_make_create_dataset": 2.0,
     "_make_create_model": 3.0,
     "_make_start_model": 2.0,
+    "_make_start_packaging": 2.0,
+    "_make_tags": 2.0,
     "_make_delete_project": 0.2,
     "_make_delete_dataset": 0.4,
     "_make_delete_model": 0.5,
@@ -254,16 +256,48 @@ class Requests:
     def _make_stop_model(self) -> Draft:
         return Draft("StopModel", "POST", ["projects", self._name(), "models", self._version(), "stop"])
 
+    def _make_start_packaging(self) -> Draft:
+        chance = self.random
+        target: dict[str, Any] = {"TargetDevice": "jetson_xavier"}
+        if chance.random() < 0.6:
+            target = {"TargetPlatform": {"Os": "LINUX", "Arch": "X86_64", "Accelerator": "NVIDIA"}}
+        greengrass = {
+            **target,
+            "CompilerOptions": '{"gpu-code": "sm_72", "trt-ver": "7.1.3", "cuda-ver": "10.2"}',
+            "S3OutputLocation": {"Bucket": BUCKET, "Prefix": "components"},
+            "ComponentName": f"component-{chance.randrange(9)}",
+            "ComponentVersion": f"1.0.{chance.randrange(3)}",
+            "ComponentDescription": "d",
+            "Tags": [{"Key": "a", "Value": "b"}],
+        }
+        body: dict[str, Any] = {"ModelVersion": self._version(), "Configuration": {"Greengrass": greengrass}}
+        if chance.random() < 0.5:
+            body["JobName"] = f"job-{chance.randrange(9)}"
+        return Draft("StartModelPackagingJob", "POST", ["projects", self._name(), "modelpackagingjobs"], body=body)
+
+    def _make_list_packaging(self) -> Draft:
+        path = ["projects", self._name(), "modelpackagingjobs"]
+        return Draft("ListModelPackagingJobs", "GET", path, query=self._page())
+
+    def _make_describe_packaging(self) -> Draft:
+        path = ["projects", self._name(), "modelpackagingjobs", f"job-{self.random.randrange(9)}"]
+        return Draft("DescribeModelPackagingJob", "GET", path)
+
+    def _make_tags(self) -> Draft:
+        arn = f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{self._name()}/{self.random.choice('123')}"
+        match self.random.randrange(3):
+            case 0:
+                tags = [{"Key": self.random.choice("abcdef"), "Value": "x"}]
+                return Draft("TagResource", "POST", ["tags", arn], body={"Tags": tags})
+            case 1:
+                return Draft("UntagResource", "DELETE", ["tags", arn], query=[("tagKeys", "a"), ("tagKeys", "b")])
+            case _:
+                return Draft("ListTagsForResource", "GET", ["tags", arn])
+
     def _make_other(self) -> Draft:
         method, path = self.random.choice(
             (
                 ("POST", ["projects", self._name(), "models", "1", "detect"]),
-                ("POST", ["projects", self._name(), "modelpackagingjobs"]),
-                ("GET", ["projects", self._name(), "modelpackagingjobs"]),
-                ("GET", ["projects", self._name(), "modelpackagingjobs", "job"]),
-                ("GET", ["tags", "arn:aws:lookoutvision:us-east-1:111122223333:model/p1/1"]),
-                ("POST", ["tags", "arn:aws:lookoutvision:us-east-1:111122223333:model/p1/1"]),
-                ("DELETE", ["tags", "arn"]),
                 ("GET", []),
                 ("GET", ["nothing"]),
             )

@@ -42,7 +42,7 @@ def work(registry: Registry, project: str) -> None:
         if state == "DELETE_IN_PROGRESS":
             await delete_dataset(deps.database, dataset_id)
         else:
-            await import_entries(deps.database, deps.objects, deps.settings.datasets, dataset_id)
+            await import_entries(deps.database, deps.objects, deps.settings.quotas, dataset_id)
 
     registry.run(job)
 
@@ -275,7 +275,7 @@ def test_updates_and_inserts_while_pages_are_read(registry: Registry, lookout: A
 
 
 def test_a_dataset_holds_so_many_images(registry: Registry, lookout: Any, project: str) -> None:
-    most = registry.settings.datasets.test_images
+    most = registry.settings.quotas.max_images_test
     assert most == 4_000
     full = create(registry, lookout, project, manifest(most - 1, 0), "test")
     assert (full["Status"], full["ImageStats"]["Total"]) == ("CREATE_COMPLETE", most - 1)
