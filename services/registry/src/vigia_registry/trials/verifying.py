@@ -10,7 +10,6 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.identity.domain import Owner
-from vigia_registry.models.trainability import MOST_LABELS
 from vigia_registry.trials import repository, service
 from vigia_registry.trials.domain import AnomalyClass, ImageState, Label, Trial, TrialImage, Verification, opposite
 from vigia_registry.trials.errors import BadMask, BadTrial, NotJudged
@@ -81,8 +80,8 @@ async def correct_mask(
     return await service.image(session, trial, number)
 
 
-async def add_label(session: AsyncSession, owner: Owner, trial_id: UUID, label: Label) -> Trial:
-    """A further label that corrected masks may have; the model learns it when it is trained again.
+async def add_label(session: AsyncSession, owner: Owner, trial_id: UUID, label: Label, most: int) -> Trial:
+    """A further label that corrected masks may have, ``most`` in all; the model learns it when it is trained again.
 
     TrialNotFound, BadTrial.
     """
@@ -93,8 +92,8 @@ async def add_label(session: AsyncSession, owner: Owner, trial_id: UUID, label: 
         raise BadTrial("body.name", f"{label.name} is there already")
     if label.color in {BACKGROUND_COLOR, *(known.color for known in trial.labels)}:
         raise BadTrial("body.color", f"{label.color} stands for something else already")
-    if len(trial.labels) >= MOST_LABELS:
-        raise BadTrial("body.name", f"there are {MOST_LABELS} labels, the most there may be")
+    if len(trial.labels) >= most:
+        raise BadTrial("body.name", f"there are {most} labels, the most there may be")
     await repository.set_labels(session, trial.id, (*trial.labels, label))
     return await service.find(session, owner, trial_id)
 

@@ -207,6 +207,7 @@ def create_router(door: Door) -> APIRouter:
     reader = Depends(door.caller(Action.READ_TRIALS))
     adder = Depends(door.caller(Action.CHANGE_DATASETS))
     objects, limits, buckets = door.deps.objects, door.deps.settings.limits, door.deps.settings.buckets
+    most_labels = door.deps.settings.quotas.max_labels
 
     @router.post(
         "",
@@ -375,7 +376,7 @@ def create_router(door: Door) -> APIRouter:
     )
     async def add_label(trial_id: UUID, body: NewLabel, owner: Owner = runner) -> TrialItem:
         async with door.transaction() as session:
-            await verifying.add_label(session, owner, trial_id, Label(body.name, body.color))
+            await verifying.add_label(session, owner, trial_id, Label(body.name, body.color), most_labels)
             return _trial(await service.get(session, owner, trial_id))
 
     @router.post(
