@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vigia_stack.errors import StackError
 from vigia_stack.parts.base import Part, Step
@@ -17,8 +17,8 @@ from vigia_stack.services import AGGREGATOR, BUCKETS, PROCESSES, REGISTRY, SCRAP
 from vigia_stack.site import Site
 
 
-def everything(site: Site) -> dict[str, Part | Step]:
-    """All parts and steps of the product by name, each after those it needs."""
+def everything(site: Site, settings: Mapping[str, str] | None = None) -> dict[str, Part | Step]:
+    """All parts and steps of the product by name, each after those it needs. `settings`: more for our own processes."""
     objects = ObjectsPart(site)
     jobs: list[Part | Step] = [
         KafkaPart(site),
@@ -31,14 +31,14 @@ def everything(site: Site) -> dict[str, Part | Step]:
         Buckets(site, objects, (*BUCKETS, USER_BUCKET)),
         Migrate(site, REGISTRY, needs=("postgres",)),
         Migrate(site, AGGREGATOR, needs=("postgres",)),
-        *(ServicePart(site, process) for process in PROCESSES),
+        *(ServicePart(site, process, settings) for process in PROCESSES),
     ]
     return {job.name: job for job in jobs}
 
 
-def build(site: Site, names: Sequence[str]) -> list[Part | Step]:
+def build(site: Site, names: Sequence[str], settings: Mapping[str, str] | None = None) -> list[Part | Step]:
     """The jobs of these names and of all they need. Raises StackError for an unknown name."""
-    known = everything(site)
+    known = everything(site, settings)
     wanted: dict[str, Part | Step] = {}
 
     def add(name: str) -> None:

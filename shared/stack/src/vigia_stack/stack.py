@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -23,7 +23,8 @@ class Stack:
 
     `Stack(parts=["kafka", "postgres"])` runs on free ports with its state in a temporary folder that is removed at the
     end; with `state` the folder is kept and a later stack finds its data and ports again. `restart`: whether parts that
-    die are started again. Raises StackError, with the last log lines, when a part does not become ready.
+    die are started again. `settings`: environment variables for Vigia's own processes, beside those that the stack sets.
+    Raises StackError, with the last log lines, when a part does not become ready.
     """
 
     def __init__(
@@ -33,13 +34,14 @@ class Stack:
         *,
         restart: bool = True,
         well_known_ports: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._temporary = state is None
         self.site = Site(
             Path(tempfile.mkdtemp(prefix="vigia-stack-")) if state is None else state,
             well_known_ports=well_known_ports,
         )
-        self._jobs = build(self.site, parts)
+        self._jobs = build(self.site, parts, settings)
         self._keeper = Keeper(self._jobs, restart=restart)
 
     def part(self, kind: type[P], name: str | None = None) -> P:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import ClassVar
 
 import httpx
@@ -24,13 +25,15 @@ class ServicePart(Part):
 
     grace: ClassVar[float] = 30.0  # services have 25 seconds to finish what they began
 
-    def __init__(self, site: Site, process: ServiceProcess) -> None:
+    def __init__(self, site: Site, process: ServiceProcess, settings: Mapping[str, str] | None = None) -> None:
         ports = (process.side_port, process.http_port) if process.http else (process.side_port,)
         super().__init__(site, process.name, needs=process.needs, ports=ports)
         self._process = process
+        self._settings = settings or {}
 
     def command(self) -> Command:
-        return Command(self._process.argv(), process_environment(self.site, self._process))
+        environment = {**process_environment(self.site, self._process), **self._settings}
+        return Command(self._process.argv(), environment)
 
     def check(self) -> None:
         try:

@@ -1,0 +1,138 @@
+"""The guide's AWS CLI commands through the real ``aws``, in an order in which each finds what it needs.
+
+A program of its own, as ``samples.py`` is; it needs the variables of ``client.env``. What a person does between two
+commands, waiting for a status, is left to boto3.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import boto3
+from samples import content_type, dataset, model, place, plain, sh_01_getting_started, watched
+
+TAGS = '[{"Key":"stage","Value":"trial"}]'
+
+
+class Journey:
+    """Every command once."""
+
+    def __init__(self, told: dict, records: Path) -> None:
+        self.project, self.bucket = told["project"], told["bucket"]
+        self.folder, self.scratch = Path(told["folder"]), Path(told["scratch"])
+        self.records = records
+        self.client = boto3.client("lookoutvision")
+        self.root = f"s3://{self.bucket}/{self.project}/"
+
+    def note(self, sample, seen=None):
+        """Writes down what a command printed."""
+        with self.records.open("a") as out:
+            out.write(json.dumps({"id": sample, "seen": seen}, default=plain) + "\n")
+        return seen
+
+    def aws(self, *arguments, service="lookoutvision"):
+        """The JSON that ``aws lookoutvision …`` prints, or its text where that is no JSON."""
+        argv = [sys.executable, "-m", "awscli", service, *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise RuntimeError(f"aws {service} {' '.join(arguments)}: {done.returncode}\n{done.stderr}")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            return done.stdout
+
+    def of_model(self):
+        return ("--project-name", self.project, "--model-version", self.version)
+
+    def run(self):
+        project = ("--project-name", self.project)
+        self.note("CLI-02", self.aws("create-project", *project))
+        self.note("CLI-01", self.aws("list-projects"))
+        self.prepare(project)
+        output = {"S3Location": {"Bucket": self.bucket, "Prefix": f"{self.project}/out/"}}
+        made = self.aws(
+            "create-model",
+            *project,
+            "--output-config",
+            json.dumps(output),
+            "--tags",
+            '[{"Key":"stage","Value":"trial"}]',
+        )
+        self.version = self.note("CLI-04", made)["ModelMetadata"]["ModelVersion"]
+        self.note("CLI-19", self.aws("describe-project", *project))
+        self.until({"TRAINING"}, "TRAINED")
+        self.note("CLI-24", self.aws("list-models", *project))
+        self.host()
+        self.note("CLI-27", self.aws("delete-model", *self.of_model()))
+        self.gone(lambda: self.client.list_models(ProjectName=self.project)["Models"])
+        self.note("CLI-23", self.aws("delete-dataset", *project, "--dataset-type", "train"))
+        self.gone(lambda: self.client.describe_project(ProjectName=self.project)["ProjectDescription"]["Datasets"])
+        self.note("CLI-20", self.aws("delete-project", *project))
+
+    def prepare(self, project):
+        """Images by ``aws s3 cp --recursive``, a dataset, and a change of its entries."""
+        copied = self.aws("cp", "--recursive", "--quiet", str(self.folder), self.root + "local/", service="s3")
+        listed = self.aws("ls", "--recursive", self.root + "local/", service="s3")
+        self.note("SH-02", {"printed": copied, "objects": len(listed.splitlines())})
+        manifest = sh_01_getting_started(boto3.client("s3"), self.folder, self.root)
+        bucket, key = place(manifest)
+        source = {"GroundTruthManifest": {"S3Object": {"Bucket": bucket, "Key": key}}}
+        kind = ("--dataset-type", "train")
+        self.note("CLI-03", self.aws("create-dataset", *project, *kind, "--dataset-source", json.dumps(source)))
+        watched(lambda: dataset(self.client, self.project, "train"), {"CREATE_IN_PROGRESS"}, {"CREATE_COMPLETE"})
+        self.note("CLI-21", self.aws("describe-dataset", *project, *kind))
+        changes = self.scratch / "changes"
+        first = (self.folder / "template.manifest").read_text().splitlines()[0]
+        changes.write_text(first.replace('"training-images/', f'"{self.root}training-images/'))
+        changes.write_text(changes.read_text().replace('"mask-images/', f'"{self.root}mask-images/'))
+        updated = self.aws("update-dataset-entries", *project, *kind, "--changes", f"fileb://{changes}")
+        self.note("CLI-22", updated)
+        watched(lambda: dataset(self.client, self.project, "train"), {"UPDATE_IN_PROGRESS"}, {"UPDATE_COMPLETE"})
+
+    def host(self):
+        """Start, detect, stop; and again with a maximum of units."""
+        start = ("start-model", *self.of_model(), "--min-inference-units", "1")
+        self.note("CLI-05", self.aws(*start))
+        self.until({"STARTING_HOSTING"}, "HOSTED")
+        for sample, name, number in (("CLI-06", "anomaly", 0), ("CLI-09", "normal", 0), ("CLI-11", "anomaly", 1)):
+            photograph = sorted((self.folder / "test-images").glob(f"test-{name}-*.jpg"))[number]
+            kind = content_type(photograph.read_bytes())
+            body = ("--content-type", kind, "--body", str(photograph))
+            self.note(sample, self.aws("detect-anomalies", *self.of_model(), *body))
+        self.note("CLI-08", self.aws("stop-model", *self.of_model()))
+        self.until({"STOPPING_HOSTING"}, "TRAINED")
+        self.note("CLI-07", self.aws(*start, "--max-inference-units", "2"))
+        self.until({"STARTING_HOSTING"}, "HOSTED")
+        self.note("CLI-25", self.aws("describe-model", *self.of_model()))
+        self.note("CLI-10", self.aws("stop-model", *self.of_model()))
+        self.until({"STOPPING_HOSTING"}, "TRAINED")
+
+    def until(self, busy, done):
+        watched(lambda: model(self.client, self.project, self.version), busy, {done})
+
+    def gone(self, look):
+        """Waits until a list is empty."""
+
+        def described():
+            return {"Status": "THERE" if look() else "GONE"}
+
+        watched(described, {"THERE"}, {"GONE"})
+
+
+def main() -> int:
+    records = Path(sys.argv[2])
+    try:
+        Journey(json.loads(Path(sys.argv[1]).read_text()), records).run()
+    except BaseException:
+        with records.open("a") as out:
+            out.write(json.dumps({"id": "failed", "seen": traceback.format_exc()}) + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
