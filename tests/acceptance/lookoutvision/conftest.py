@@ -1,4 +1,4 @@
-"""One running product with a training that takes seconds, and the four journeys through it, side by side."""
+"""One running product with a training that takes seconds, and the journeys through it, side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.lookoutvision import clients, material, samples
+from tests.acceptance.lookoutvision import clients, guide, material, samples
 from tests.acceptance.lookoutvision.material import Material
 from tests.line import PARTS
 from vigia_stack import client
@@ -31,7 +31,7 @@ SMALL_TRAINING = {
 }
 #: What no call of the API needs: cameras, their history, dashboards.
 WITHOUT = {"ingestion", "detection-worker", "aggregator-worker", "aggregator-http", "prometheus"}
-JOURNEYS = ("newest", "withdrawn", "cli", "java")
+JOURNEYS = ("newest", "withdrawn", "cli", "java", "guide")
 PYTHON_CLIENTS = ("newest", "withdrawn")
 Seen = Callable[[str], Any]
 
@@ -148,6 +148,16 @@ class Journeys:
     def _cli(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         return self._python("commands.py", records), {**bare(), **self._env}
 
+    def _guide(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        """What the guide prints, with the boto3 of its time; only the pauses are shorter."""
+        text = guide.guide()
+        assert text is not None
+        lines = text.read_text().splitlines()
+        for sample in guide.SAMPLES:
+            records.with_name(f"{sample}.py").write_text(guide.source(lines, sample))
+        path = os.pathsep.join([str(clients.withdrawn_boto3()), str(HERE / "hurry")])
+        return self._python("printed.py", records), {**profile_only(self._env), "PYTHONPATH": path}
+
     def _java(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         env = profile_only(self._env, "AWS_REGION")
         folder, photographs = Path(told["folder"]), Path(told["folder"]) / "test-images"
@@ -187,7 +197,7 @@ def journeys(
     going = Journeys(client_env, s3, plates, tmp_path_factory.mktemp("journeys"))
     wanted = {mark.args[0] for item in request.session.items for mark in item.iter_markers("journey")}
     for name in JOURNEYS:
-        if name in wanted:
+        if name in wanted and (name != "guide" or guide.guide()):
             going.begin(name)
     yield going
     going.end()

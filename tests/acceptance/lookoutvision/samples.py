@@ -595,8 +595,12 @@ class Journey:
         self.note("evaluation", {"files": files, "performance": found["Performance"], "arn": found["ModelArn"]})
 
     def remove_dataset(self, project):
-        """Deletes the training dataset and waits until the project says that it has none."""
+        """Deletes the training dataset and waits until it is gone."""
         py_18_delete_dataset(self.client, project, "train")
+        self.dataset_is_gone(project)
+
+    def dataset_is_gone(self, project):
+        """Waits until the project says that it has no dataset."""
         deadline = time.monotonic() + PATIENCE
         while self.client.describe_project(ProjectName=project)["ProjectDescription"]["Datasets"]:
             if time.monotonic() > deadline:
