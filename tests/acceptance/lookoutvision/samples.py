@@ -577,7 +577,11 @@ class Journey:
         self.note("PY-13", answers)
 
     def export(self):
-        """A copy of the dataset elsewhere in the store, of which a project is made again."""
+        """A copy of the dataset elsewhere in the store, of which a project is made again.
+
+        The manifest that the dataset was made from is gone by then: the service has its own copy.
+        """
+        self.s3.delete_object(Bucket=self.bucket, Key=f"{self.project}/manifests/train.manifest")
         self.s3.delete_object(Bucket=self.bucket, Key=f"{self.project}/more/one.jpg")
         manifests = py_20_export(self.client, self.session.resource("s3"), self.project, f"{self.root}export/")
         bucket, key = place(manifests["train"])

@@ -92,8 +92,8 @@ def test_jv_15_updates_entries(seen: Seen) -> None:
     assert told["after"]["normal"] == told["before"]["normal"] + 1
 
 
-def test_jv_16_deletes_a_dataset(seen: Seen) -> None:
-    assert seen("JV-16")
+def test_jv_16_deletes_a_dataset_and_makes_it_again(seen: Seen) -> None:
+    assert seen("JV-16") == ["CREATE_COMPLETE"]
 
 
 def test_jv_17_lists_models(seen: Seen) -> None:

@@ -38,6 +38,8 @@ public final class Journey {
         records.note("JV-01", samples.listProjects());
         records.note("JV-03", Map.of("manifest", samples.createDataset(project, "train", bucket, args[2]), "empty",
                 samples.createDataset(project, "test", null, null)));
+        samples.deleteDataset(project, "test");
+        records.note("JV-16", samples.createDataset(project, "test", null, null)); // the name is free again
         samples.deleteDataset(project, "test"); // an empty one would be tested on
         Map<String, Object> before = samples.describeDataset(project, "train");
         List<String> statuses = samples.updateEntries(project, "train", Files.readString(Path.of(args[3])));
@@ -57,7 +59,6 @@ public final class Journey {
         samples.deleteModel(project, version);
         records.note("JV-18", samples.listModels(project));
         samples.deleteDataset(project, "train");
-        records.note("JV-16", "no dataset of this type is left");
         records.note("JV-13", samples.deleteProject(project));
     }
 
