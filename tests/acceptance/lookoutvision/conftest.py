@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,13 +26,13 @@ from vigia_stack.stack import Stack
 HERE = Path(__file__).parent
 #: A training small enough for a test that still learns the cookies' cracks.
 SMALL_TRAINING = {
-    "VIGIA_TRAINING_LEARNING__IMAGES": "128",
-    "VIGIA_TRAINING_LEARNING__ITERATIONS": "80",
-    "VIGIA_TRAINING_LEARNING__FOLD_ITERATIONS": "40",
+    "VIGIA_TRAINING_LEARNING__IMAGES": "64",
+    "VIGIA_TRAINING_LEARNING__ITERATIONS": "40",
+    "VIGIA_TRAINING_LEARNING__FOLD_ITERATIONS": "20",
 }
 #: What no call of the API needs: cameras, their history, dashboards.
 WITHOUT = {"ingestion", "detection-worker", "aggregator-worker", "aggregator-http", "prometheus"}
-JOURNEYS = ("newest", "withdrawn", "cli", "java", "guide")
+JOURNEYS = ("newest", "readme", "withdrawn", "cli", "java", "guide")
 PYTHON_CLIENTS = ("newest", "withdrawn")
 Seen = Callable[[str], Any]
 
@@ -88,7 +89,7 @@ class Journey:
 
     def seen(self, sample: str) -> Any:
         """What a sample saw, when the journey is over; AssertionError with the trace where it did not get there."""
-        self.process.wait(500)
+        self.process.wait(550)
         if not self._seen:
             lines = self.records.read_text().splitlines() if self.records.exists() else []
             self._seen = {line["id"]: line["seen"] for line in map(json.loads, lines)}
@@ -147,6 +148,11 @@ class Journeys:
 
     def _cli(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         return self._python("commands.py", records), {**bare(), **self._env}
+
+    def _readme(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        """A person's shell, as the README leaves it after its first block."""
+        path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
+        return self._python("readme.py", records), {**bare(), **self._env, "PATH": path}
 
     def _guide(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         """What the guide prints, with the boto3 of its time; only the pauses are shorter."""

@@ -34,7 +34,7 @@ from PIL import Image
 
 PROFILE = "lookoutvision-access"
 PAUSE = 1.0
-PATIENCE = 240.0
+PATIENCE = 420.0
 
 
 def watched(look, busy, done):

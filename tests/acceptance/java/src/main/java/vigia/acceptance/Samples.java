@@ -34,7 +34,7 @@ import software.amazon.awssdk.services.lookoutvision.model.ProjectMetadata;
  */
 final class Samples {
     private static final long PAUSE = 1000;
-    private static final long PATIENCE = 240_000;
+    private static final long PATIENCE = 420_000;
 
     private final LookoutVisionClient client;
 

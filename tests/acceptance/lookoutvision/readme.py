@@ -1,0 +1,45 @@
+"""Runs what the README tells people who come from the closed service, as it stands there.
+
+A program of its own, as ``samples.py`` is; it needs the variables of ``client.env`` and ``aws`` on PATH, as after the
+section's first block, which starts the product.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+START = "make up\n. .venv/bin/activate; set -a; . .vigia/client.env; set +a\n"
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(language, text) of the code in the section."""
+    section = (ROOT / "README.md").read_text().split("## Coming from Lookout for Vision")[1].split("\nLicence:")[0]
+    return re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def main() -> int:
+    records = Path(sys.argv[2])
+    start, *shell = [text for language, text in blocks() if not language]
+    assert start == START
+    (python,) = [text for language, text in blocks() if language == "python"]
+    for name, argv in (
+        ("train", ["bash", "-euo", "pipefail", "-c", shell[0]]),
+        ("python", [sys.executable, "-c", python]),
+        ("cli", ["bash", "-c", shell[1]]),
+    ):
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=450, check=False)
+        record = {"id": name, "seen": done.stdout} if done.returncode == 0 else {"id": "failed", "seen": done.stderr}
+        with records.open("a") as out:
+            out.write(json.dumps(record) + "\n")
+        if done.returncode:
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
