@@ -66,7 +66,9 @@ class Journey:
         self.note("CLI-19", self.aws("describe-project", *project))
         self.until({"TRAINING"}, "TRAINED")
         self.note("CLI-24", self.aws("list-models", *project))
+        self.tag(made["ModelMetadata"]["ModelArn"])
         self.host()
+        self.package(project)
         self.note("CLI-27", self.aws("delete-model", *self.of_model()))
         self.gone(lambda: self.client.list_models(ProjectName=self.project)["Models"])
         self.note("CLI-23", self.aws("delete-dataset", *project, "--dataset-type", "train"))
@@ -110,6 +112,37 @@ class Journey:
         self.note("CLI-25", self.aws("describe-model", *self.of_model()))
         self.note("CLI-10", self.aws("stop-model", *self.of_model()))
         self.until({"STOPPING_HOSTING"}, "TRAINED")
+
+    def tag(self, arn):
+        """Tags given with the model are listed, changed and taken away."""
+        where = ("--resource-arn", arn)
+        self.note("CLI-29", self.aws("list-tags-for-resource", *where))
+        self.note("CLI-28", self.aws("tag-resource", *where, "--tags", '[{"Key":"line","Value":"7"}]'))
+        self.note("CLI-29 both", self.aws("list-tags-for-resource", *where))
+        self.note("CLI-30", self.aws("untag-resource", *where, "--tag-keys", '["stage"]'))
+        self.note("CLI-29 one", self.aws("list-tags-for-resource", *where))
+
+    def package(self, project):
+        """The model for a platform and for a device, in the shorthand of the guide."""
+        options = """'{"gpu-code": "sm_75", "trt-ver": "7.1.3", "cuda-ver": "10.2"}'"""
+        platform = f"TargetPlatform={{Os='LINUX',Arch='X86_64',Accelerator='NVIDIA'}},CompilerOptions={options}"
+        for sample, target in (("CLI-12", platform), ("CLI-13", "TargetDevice='jetson_xavier'")):
+            configuration = (
+                f"Greengrass={{{target},S3OutputLocation={{Bucket='{self.bucket}',Prefix='{self.project}/folder'}},"
+                f"ComponentName='Component-{sample}-{self.project}',ComponentVersion='0.1.0',"
+                "ComponentDescription='This is my component',"
+                "Tags=[{Key='modelKey0',Value='modelValue'},{Key='modelKey1',Value='modelValue'}]}"
+            )
+            of_model = (*self.of_model(), "--description=For the end of the line")
+            told = self.aws("start-model-packaging-job", *of_model, "--configuration", configuration)
+            name = self.note(sample, told)["JobName"]
+            watched(lambda name=name: self.job(name), {"CREATED", "RUNNING"}, {"SUCCEEDED"})
+        self.note("CLI-15", self.aws("list-model-packaging-jobs", *project))
+        self.note("CLI-14", self.aws("describe-model-packaging-job", *project, "--job-name", name))
+
+    def job(self, name):
+        answer = self.client.describe_model_packaging_job(ProjectName=self.project, JobName=name)
+        return answer["ModelPackagingDescription"]
 
     def until(self, busy, done):
         watched(lambda: model(self.client, self.project, self.version), busy, {done})

@@ -77,7 +77,7 @@ class Journey(samples.Journey):
         _, self.version = made["returned"]
         self.note("PY-19", self.call("PY-19", "describe_models", project))
         self.note("PY-07", self.call("PY-07", "start_model", project, self.version, 1, 2))
-        self.note("PY-14", self.call("PY-14", "list_projects"))
+        self.note("PY-14", samples.undisturbed(self.client, lambda: self.call("PY-14", "list_projects")))
         self.detect()
         self.function()
         self.note("PY-20", self.program("PY-20", project, f"{self.root}export"))

@@ -430,6 +430,28 @@ def find_running_models(session):
     return sorted(running)
 
 
+def find_tag(client, tag):
+    """ARNs of the models of all projects that carry a tag."""
+    found = []
+    for page in client.get_paginator("list_projects").paginate():
+        for project in page["Projects"]:
+            for models in client.get_paginator("list_models").paginate(ProjectName=project["ProjectName"]):
+                for arn in (version["ModelArn"] for version in models["Models"]):
+                    if tag in client.list_tags_for_resource(ResourceArn=arn)["Tags"]:
+                        found.append(arn)
+    return found
+
+
+def undisturbed(client, look):
+    """What ``look`` gives, which walks all projects: again where one was deleted meanwhile, by another journey."""
+    for _ in range(9):
+        try:
+            return look()
+        except client.exceptions.ResourceNotFoundException:
+            time.sleep(PAUSE)
+    return look()
+
+
 def plain(value):
     """JSON for what has none: times as text, bytes as their number."""
     return len(value) if isinstance(value, bytes) else str(value)
@@ -442,6 +464,7 @@ class Journey:
         self.project, self.bucket = told["project"], told["bucket"]
         self.folder, self.scratch = Path(told["folder"]), Path(told["scratch"])
         self.label = told["label"]
+        self.tag = {"Key": "project", "Value": self.project}
         self.records = records
         self.session = boto3.Session(profile_name=PROFILE)
         self.client = self.session.client("lookoutvision")
@@ -465,16 +488,18 @@ class Journey:
         self.from_csv()
         self.note("PY-07", py_07_start_model(self.client, self.project, self.version, 1, 2))
         self.note("units", model(self.client, self.project, self.version)["MaxInferenceUnits"])
-        self.note("PY-14", py_14_list_projects(self.client))
-        self.note("running", find_running_models(self.session))
+        for sample, look in (
+            ("PY-14", lambda: py_14_list_projects(self.client)),
+            ("running", lambda: find_running_models(self.session)),
+            ("tagged", lambda: find_tag(self.client, self.tag)),
+        ):
+            self.note(sample, undisturbed(self.client, look))
         self.detect()
         self.lambda_function()
         self.export()
         self.note("PY-08", py_08_stop_model(self.client, self.project, self.version))
         self.evaluation()
         self.end()
-
-    tag = {"Key": "stage", "Value": "acceptance"}  # noqa: RUF012 - read only
 
     def who(self):
         """Which client this is."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from tests.acceptance.lookoutvision.conftest import Journey, Seen
@@ -55,6 +57,35 @@ def test_cli_06_09_11_detect_anomalies(seen: Seen, journey: Journey, sample: str
 
 def test_cli_08_10_stop_model(seen: Seen) -> None:
     assert seen("CLI-08") == seen("CLI-10") == {"Status": "STOPPING_HOSTING"}
+
+
+def test_cli_12_13_start_model_packaging_job(seen: Seen) -> None:
+    jobs = [seen(sample) for sample in ("CLI-12", "CLI-13")]
+    assert all(set(job) == {"JobName"} and str(uuid.UUID(job["JobName"])) == job["JobName"] for job in jobs)
+
+
+def test_cli_14_16_describe_model_packaging_job(seen: Seen, project: str) -> None:
+    told = seen("CLI-14")["ModelPackagingDescription"]
+    assert (told["ProjectName"], told["ModelVersion"], told["Status"]) == (project, "1", "SUCCEEDED")
+    assert told["JobName"] == seen("CLI-13")["JobName"]
+    assert told["ModelPackagingConfiguration"]["Greengrass"]["TargetDevice"] == "jetson_xavier"
+    made = told["ModelPackagingOutputDetails"]["Greengrass"]
+    assert (made["ComponentName"], made["ComponentVersion"]) == (f"Component-CLI-13-{project}", "0.1.0")
+
+
+def test_cli_15_list_model_packaging_jobs(seen: Seen) -> None:
+    told = seen("CLI-15")["ModelPackagingJobs"]
+    assert {job["JobName"] for job in told} == {seen(sample)["JobName"] for sample in ("CLI-12", "CLI-13")}
+    assert {job["Status"] for job in told} == {"SUCCEEDED"}
+
+
+def test_cli_28_29_30_tags(seen: Seen) -> None:
+    stage, line = {"Key": "stage", "Value": "trial"}, {"Key": "line", "Value": "7"}
+    assert seen("CLI-29") == {"Tags": [stage]}
+    assert sorted(seen("CLI-29 both")["Tags"], key=lambda tag: tag["Key"]) == [line, stage]
+    assert seen("CLI-29 one") == {"Tags": [line]}
+    assert seen("CLI-28") in ("", {})
+    assert seen("CLI-30") in ("", {})
 
 
 def test_cli_19_describe_project(seen: Seen, project: str) -> None:

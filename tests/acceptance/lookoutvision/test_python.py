@@ -233,3 +233,7 @@ def test_py_21_deletes_a_model(seen: Seen) -> None:
 
 def test_running_models_are_found_in_every_region(seen: Seen) -> None:
     assert seen("PY-05")["arn"] in seen("running")
+
+
+def test_models_are_found_by_their_tag(seen: Seen) -> None:
+    assert seen("tagged") == [seen("PY-05")["arn"]]
