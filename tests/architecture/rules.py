@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "vision": frozenset(),
     "runtime": frozenset({"contracts"}),
     "stack": frozenset({"contracts", "runtime", "client"}),
-    "client": frozenset({"contracts"}),
+    "client": frozenset({"contracts", "vision"}),
     **{name: frozenset({"contracts", "runtime", "vision"}) for name in SERVICES},
 }
 #: torch weighs gigabytes and belongs where models are made.

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigia_client.errors import ActionableError
 from vigia_client.service_model import data_path
 
 CLIENT_ENV = Path(".vigia") / "client.env"
 
 
-class NotConfiguredError(Exception):
+class NotConfiguredError(ActionableError):
     """A variable that is needed is nowhere to be found; the text says what to do."""
 
 

@@ -7,12 +7,13 @@ import sys
 import httpx
 import typer
 from aiokafka.errors import KafkaError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
 from vigia_client.api import ApiError
-from vigia_client.cli import audit, cameras, doctor, history, lines, publish, trials
-from vigia_client.environment import NotConfiguredError
+from vigia_client.cli import audit, cameras, doctor, history, lines, migrate, publish, trials
+from vigia_client.errors import ActionableError
 from vigia_client.frames import TooLargeError
 
 app = typer.Typer(name="vigia", help="Visual inspection for the factory floor.", no_args_is_help=True)
@@ -24,6 +25,7 @@ app.command("trends")(history.trends)
 app.command("faults")(history.faults)
 app.command("audit")(audit.audit)
 app.command("publish")(publish.publish)
+app.add_typer(migrate.app, name="migrate")
 app.command("doctor")(doctor.doctor)
 
 
@@ -33,8 +35,13 @@ def main() -> None:
         app()
     except ApiError as error:
         _fail(f"{error} [{error.status} {error.code}]")
-    except (NotConfiguredError, TooLargeError) as error:
+    except (ActionableError, TooLargeError) as error:
         _fail(str(error))
+    except ClientError as error:
+        told = error.response["Error"]
+        _fail(f"{told.get('Message') or error} [{told.get('Code')}]")
+    except BotoCoreError as error:
+        _fail(f"{error}. `vigia doctor` says more.")
     except httpx.HTTPError as error:
         _fail(f"Vigia cannot be reached: {error or type(error).__name__}. `vigia doctor` says more.")
     except KafkaError as error:

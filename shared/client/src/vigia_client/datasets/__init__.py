@@ -1,0 +1,1 @@
+"""Datasets from what somebody holds: manifests and images looked at, brought into the object store, made a dataset."""

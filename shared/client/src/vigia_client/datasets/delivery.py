@@ -1,0 +1,220 @@
+"""Images, masks and manifest into the object store, and the dataset made of them. What is there already stays.
+
+Objects are named by the digest of their content and datasets are compared entry by entry, so this can be ended at any
+moment and begun again: what was done is not done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from vigia_client.datasets.images import LARGEST
+from vigia_client.datasets.lines import LineError, Note, write_line
+from vigia_client.datasets.places import Place, last
+from vigia_client.datasets.survey import Content, DatasetError, Item, Survey, in_order
+from vigia_client.lookout import Json, wait
+
+#: Digits of a digest in an object's name.
+_DIGITS: Final = 16
+_LONGEST_NAME: Final = 200
+#: Bytes of one update; the service takes 10 MiB.
+_UPDATE: Final = 8 * 1024 * 1024
+_IMPORT_SECONDS: Final = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to: a bucket of the installation's store and a prefix that is empty or ends in a slash."""
+
+    s3: Any
+    bucket: str
+    prefix: str
+
+    def folder(self, project: str, kind: str) -> str:
+        """The key's beginning for all that belongs to one dataset."""
+        return f"{self.prefix}{project}/{kind}/"
+
+    def require(self) -> None:
+        """DatasetError unless the bucket is there."""
+        try:
+            self.s3.head_bucket(Bucket=self.bucket)
+        except ClientError as error:
+            raise DatasetError(f"bucket {self.bucket}: {error.response['Error'].get('Code')}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object that the dataset needs, and where its bytes come from."""
+
+    key: str
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """All that a dataset needs: objects, and its entries by image."""
+
+    target: Target
+    folder: str
+    objects: tuple[Object, ...]
+    entries: dict[str, str]
+
+    @property
+    def manifest(self) -> bytes:
+        """The entries as a manifest."""
+        return "".join(f"{line}\n" for line in self.entries.values()).encode()
+
+    @property
+    def digest(self) -> str:
+        """What the dataset is made of, as a short text."""
+        return hashlib.sha256(self.manifest).hexdigest()[:_DIGITS]
+
+    def missing(self) -> list[Object]:
+        """The objects that are not in the store yet."""
+        there = set(_keys(self.target, self.folder))
+        return [held for held in self.objects if held.key not in there]
+
+
+def deliver(target: Target, project: str, kind: str, found: Survey) -> Delivery:
+    """What the images of a survey become. An entry that would be too long leaves its image out of the survey."""
+    folder = target.folder(project, kind)
+    objects: dict[str, Object] = {}
+    entries: dict[str, str] = {}
+    too_long: list[tuple[Item, LineError]] = []
+    for item in found.items:
+        parts = [_object(folder, "images", item.image)]
+        if item.mask is not None:
+            parts.append(_object(folder, "masks", item.mask))
+        uris = [f"s3://{target.bucket}/{part.key}" for part in parts]
+        try:
+            entries[uris[0]] = write_line(item.line, uris[0], uris[1] if item.mask is not None else None)
+        except LineError as error:
+            too_long.append((item, error))
+            continue
+        objects.update({part.key: part for part in parts})
+    reasons = {id(item): error for item, error in too_long}
+    found.drop((item for item, _ in too_long), lambda item: Note(reasons[id(item)].why, str(reasons[id(item)])))
+    return Delivery(target, folder, tuple(objects.values()), entries)
+
+
+def send(delivery: Delivery, place: Place, objects: Iterable[Object], told: Callable[[int], None]) -> int:
+    """Copy objects from ``place`` to the target; their bytes. DatasetError when one is not what it was."""
+    target = delivery.target
+
+    def copy(held: Object) -> int:
+        data = place.read(held.content.address, LARGEST)
+        if hashlib.sha256(data).hexdigest() != held.content.sha256:
+            raise DatasetError(f"{held.content.address} changed while it was read; begin again")
+        kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+        target.s3.put_object(Bucket=target.bucket, Key=held.key, Body=data, ContentType=kind)
+        return len(data)
+
+    total = 0
+    for count, size in enumerate(in_order(copy, objects), 1):
+        total += size
+        told(count)
+    return total
+
+
+def send_manifest(delivery: Delivery) -> str:
+    """The key of the manifest in the target, which is put there."""
+    key = f"{delivery.folder}{delivery.digest}.manifest"
+    delivery.target.s3.put_object(Bucket=delivery.target.bucket, Key=key, Body=delivery.manifest)
+    return key
+
+
+class Datasets:
+    """The datasets of one installation, over a client of the Lookout for Vision protocol."""
+
+    def __init__(self, lookout: Any, told: Callable[[str], None] = lambda _: None) -> None:
+        self._lookout = lookout
+        self._told = told
+
+    def find(self, project: str, kind: str) -> Json | None:
+        """The dataset's description once nothing is in progress; None without project or dataset."""
+
+        def look() -> Json:
+            found: Json = self._lookout.describe_dataset(ProjectName=project, DatasetType=kind)["DatasetDescription"]
+            return found
+
+        try:
+            return wait(
+                look,
+                lambda status: status.endswith("_IN_PROGRESS"),
+                _IMPORT_SECONDS,
+                lambda found: self._told(f"{project}/{kind}: {found['Status']}"),
+            )
+        except self._lookout.exceptions.ResourceNotFoundException:
+            return None
+
+    def create(self, project: str, kind: str, bucket: str | None = None, key: str | None = None) -> None:
+        """A new dataset, empty or from a manifest, once it is complete; DatasetError when its import fails."""
+        source = {"GroundTruthManifest": {"S3Object": {"Bucket": bucket, "Key": key}}}
+        given = {} if key is None else {"DatasetSource": source}
+        self._lookout.create_dataset(ProjectName=project, DatasetType=kind, **given)
+        self._settled(project, kind)
+
+    def replace_failed(self, project: str, kind: str) -> None:
+        """Delete a dataset whose import failed, which therefore holds nothing."""
+        self._lookout.delete_dataset(ProjectName=project, DatasetType=kind)
+        if self.find(project, kind) is not None:
+            raise DatasetError(f"dataset {project}/{kind} is still there after its deletion")
+
+    def refs(self, project: str, kind: str) -> Iterator[tuple[str, str]]:
+        """Its images: source-ref and entry."""
+        pages = self._lookout.get_paginator("list_dataset_entries")
+        for page in pages.paginate(ProjectName=project, DatasetType=kind, PaginationConfig={"PageSize": 100}):
+            for entry in page["DatasetEntries"]:
+                yield json.loads(entry)["source-ref"], entry
+
+    def add(self, project: str, kind: str, entries: Iterable[str]) -> None:
+        """Add entries; DatasetError when the service refuses them."""
+        for changes in _batches(entries):
+            self._lookout.update_dataset_entries(ProjectName=project, DatasetType=kind, Changes=changes)
+            self._settled(project, kind)
+
+    def _settled(self, project: str, kind: str) -> None:
+        found = self.find(project, kind)
+        if found is None:
+            raise DatasetError(f"dataset {project}/{kind} is gone")
+        if "FAILED" in found["Status"]:
+            raise DatasetError(f"dataset {project}/{kind}: {found['StatusMessage']}")
+
+
+def failed(description: Json) -> bool:
+    """Whether its import failed: all of it or nothing comes in, so it is empty."""
+    return bool(description["Status"] == "CREATE_FAILED")
+
+
+def _object(folder: str, kind: str, content: Content) -> Object:
+    """Named by its content, and for people by its old name."""
+    name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in last(content.address))
+    name = name.encode("utf-8", "replace")[-_LONGEST_NAME:].decode("utf-8", "ignore")
+    return Object(f"{folder}{kind}/{content.sha256[:_DIGITS]}-{name}", content)
+
+
+def _keys(target: Target, prefix: str) -> Iterator[str]:
+    pages = target.s3.get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=target.bucket, Prefix=prefix):
+        for found in page.get("Contents", []):
+            yield found["Key"]
+
+
+def _batches(entries: Iterable[str]) -> Iterator[bytes]:
+    batch: list[bytes] = []
+    size = 0
+    for entry in entries:
+        data = entry.encode() + b"\n"
+        if size + len(data) > _UPDATE and batch:
+            yield b"".join(batch)
+            batch, size = [], 0
+        batch.append(data)
+        size += len(data)
+    if batch:
+        yield b"".join(batch)

@@ -1,0 +1,155 @@
+"""What a place holds: manifests, folders whose names are classes, evaluation files; and which project each was of.
+
+| layout | recognised by |
+|---|---|
+| console bucket | ``datasets/<project>/<train or test>/manifests/output/output.manifest`` |
+| export sample | ``<project>/datasets/<train or test>.manifest`` beside ``<project>/<train or test>/images/…`` |
+| Ground Truth job | ``<project>/manifests/output/output.manifest`` |
+| any manifest | ``*.manifest`` or ``*.jsonl`` whose first line names an image |
+| auto-label | ``<project>/<train or test>/<normal or anomaly>/…``, or without the train or test |
+| evaluation | ``EvaluationResult-…json``, ``EvaluationManifest-…json`` |
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from vigia_client.datasets.lines import lines_of
+from vigia_client.datasets.places import Place, PlaceError, below, last, parent
+from vigia_client.datasets.survey import CLASSES, is_image
+from vigia_client.migration.evaluation import is_evaluation
+
+_CONSOLE: Final = re.compile(r"(?:.*/)?datasets/(?P<project>[^/]+)/(?P<kind>train|test)/(?P<rest>.+)")
+_CONSOLE_OWN: Final = "manifests/output/output.manifest"
+_SUFFIXES: Final = (".manifest", ".jsonl")
+_KINDS: Final = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "test"}
+#: Names that say what a file or folder is, and not of which project.
+_PLAIN: Final = frozenset({*_KINDS, "manifests", "manifest", "output", "datasets", "dataset", "template", "class",
+                           "classification", "segmentation", "images", ""})  # fmt: skip
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a dataset can be made of: the address of a manifest, or of a folder whose folders are classes."""
+
+    address: str
+    is_manifest: bool
+
+
+@dataclass(slots=True)
+class Project:
+    """A project as it was found. ``sources``: by ``train`` and ``test``; more than one of a kind is for a person."""
+
+    found_as: str
+    sources: dict[str, list[Source]] = field(default_factory=dict)
+
+    @property
+    def by_manifest(self) -> bool:
+        return any(source.is_manifest for sources in self.sources.values() for source in sources)
+
+
+@dataclass(slots=True)
+class Discovery:
+    """``skipped``: files that look like something and are not used, and why. ``images``: how many there are at all."""
+
+    projects: list[Project] = field(default_factory=list)
+    evaluations: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    images: int = 0
+
+
+def discover(place: Place, chosen: Sequence[str] = ()) -> Discovery:
+    """Everything that can be brought in. ``chosen``: addresses of the only manifests to use; PlaceError."""
+    found = Discovery()
+    projects: dict[str, Project] = {}
+    folders: set[str] = set()
+    for file in place.files():
+        path = below(place.root, file.address)
+        if is_image(path):
+            found.images += 1
+            if not chosen and (depth := _depth_of_class(path)) is not None:
+                folders.add("/".join(file.address.split("/")[: -len(path.split("/")) + depth]))
+        elif is_evaluation(path):
+            found.evaluations.append(file.address)
+        elif file.address in chosen or (path.lower().endswith(_SUFFIXES) and not chosen):
+            _manifest(place, file.address, projects, found)
+    for address in chosen:
+        if not any(address == source.address for source in _sources(projects.values())):
+            raise PlaceError(f"{below(place.root, address)} is no manifest there")
+    for folder in sorted(folders):
+        _add(projects, *_named_by_folder(place, folder), Source(folder, False))
+    # By manifest first: a folder of classes whose images a manifest names is no dataset of its own.
+    found.projects = sorted(projects.values(), key=lambda project: (not project.by_manifest, project.found_as))
+    return found
+
+
+def valid_name(name: str) -> bool:
+    """Whether a project may have that name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _depth_of_class(path: str) -> int | None:
+    """How many folders an image lies in before the one whose name is its class; None without such a folder."""
+    folders = path.lower().split("/")[:-1]
+    return next((depth for depth, name in enumerate(folders) if name in CLASSES), None)
+
+
+def _manifest(place: Place, address: str, projects: dict[str, Project], found: Discovery) -> None:
+    path = below(place.root, address)
+    console = _CONSOLE.fullmatch(path)
+    if console is not None and console["rest"] != _CONSOLE_OWN:
+        found.skipped.append((path, f"not the dataset's own manifest, which is {_CONSOLE_OWN}"))
+    elif not _names_an_image(place, address):
+        found.skipped.append((path, "its first line names no image"))
+    elif console is not None:
+        _add(projects, _name(console["project"]), console["kind"], Source(address, True))
+    else:
+        _add(projects, *_named_by_path(place, path), Source(address, True))
+
+
+def _named_by_path(place: Place, path: str) -> tuple[str, str]:
+    """Project and kind of a manifest that lies anywhere."""
+    stem = last(path).rpartition(".")[0]
+    words = [word for word in re.split(r"[-_. ]+", stem) if word.lower() not in _PLAIN]
+    folders = path.split("/")[:-1]
+    kinds = [_KINDS[word.lower()] for word in (*folders, *re.split(r"[-_. ]+", stem)) if word.lower() in _KINDS]
+    named = [folder for folder in folders if folder.lower() not in _PLAIN]
+    name = "-".join(words) if words else (named or [place.name])[-1]
+    return _name(name), (kinds or ["train"])[-1]
+
+
+def _named_by_folder(place: Place, folder: str) -> tuple[str, str]:
+    """Project and kind of a folder that has folders of classes."""
+    path = below(place.root, folder) if folder != place.root else ""
+    kind = _KINDS.get(last(path).lower())
+    owner = path if kind is None else parent(path)
+    return _name(last(owner) or place.name), kind or "train"
+
+
+def _names_an_image(place: Place, address: str) -> bool:
+    try:
+        _, raw = next(lines_of(place.chunks(address)))
+        fields = json.loads(raw.decode("utf-8-sig"))
+    except (StopIteration, ValueError, RecursionError, PlaceError):
+        return False
+    return isinstance(fields, dict) and "source-ref" in fields and "anomaly-label-detected" not in fields
+
+
+def _add(projects: dict[str, Project], name: str, kind: str, source: Source) -> None:
+    project = projects.setdefault(name, Project(name))
+    project.sources.setdefault(kind, []).append(source)
+
+
+def _sources(projects: Iterable[Project]) -> Iterable[Source]:
+    return (source for project in projects for held in project.sources.values() for source in held)
+
+
+def _name(text: str) -> str:
+    """The nearest name that a project may have."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:255]
+    return plain or "project"
