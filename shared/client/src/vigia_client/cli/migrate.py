@@ -49,7 +49,7 @@ def lookoutvision_command(
     """
     # The code that decodes images takes long to load; no other command needs it.
     from vigia_client.datasets.delivery import Target
-    from vigia_client.datasets.places import below, join
+    from vigia_client.datasets.places import join
     from vigia_client.migration import run
     from vigia_client.migration.discovery import discover
     from vigia_client.migration.report import ReportFile

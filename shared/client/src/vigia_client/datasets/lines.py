@@ -65,11 +65,12 @@ class Note:
 
 
 class LineError(ValueError):
-    """The line cannot become an image of a dataset."""
+    """The line cannot become an image of a dataset. ``ref``: the image that it names, where it names one."""
 
     def __init__(self, why: Why, detail: str) -> None:
         super().__init__(detail)
         self.why = why
+        self.ref = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,12 @@ def read_line(raw: bytes) -> Line:
         raise LineError(Why.NOT_A_LINE, "source-ref is missing or no text")
     notes: list[Note] = []
     taken = {"source-ref"}
-    anomaly, metadata = _class(fields, taken, notes)
-    mask = _mask(fields, taken, notes)
+    try:
+        anomaly, metadata = _class(fields, taken, notes)
+        mask = _mask(fields, taken, notes)
+    except LineError as error:
+        error.ref = ref.strip()
+        raise
     if mask is not None and anomaly is not True:
         notes.append(Note(Why.MASK_OF_NORMAL, "only an anomalous image has a mask"))
         mask = None
@@ -199,9 +204,9 @@ def _class(fields: dict[str, Any], taken: set[str], notes: list[Note]) -> tuple[
     if not found:
         notes.append(Note(Why.UNLABELLED, "no class"))
         return None, {}
-    if len(found) > 1:
+    if len({str(fields[key + _METADATA].get("class-name")) for key in found}) > 1:
         raise LineError(Why.AMBIGUOUS, f"more than one class: {', '.join(sorted(found))}"[:200])
-    [key] = found
+    key = found[0]  # any others say the same
     metadata = fields[key + _METADATA]
     taken |= {key, key + _METADATA}
     name = metadata.get("class-name")

@@ -57,7 +57,11 @@ class Place(Protocol):
     def files(self, folder: str | None = None) -> Iterator[File]:
         """Every file below the folder of that address (None: of the place), by name within each; PlaceError."""
 
-    def exists(self, address: str) -> bool: ...
+    def exists(self, address: str) -> bool:
+        """Whether there is such a file."""
+
+    def has_folder(self, address: str) -> bool:
+        """Whether anything is below it."""
 
     def read(self, address: str, most: int) -> bytes:
         """Its bytes; MissingError, UnreadableError, TooLargeError."""
@@ -124,9 +128,14 @@ class Folder:
         except (OSError, ValueError):
             return False
 
+    def has_folder(self, address: str) -> bool:
+        try:
+            return self._at(address).is_dir()
+        except (OSError, ValueError):
+            return False
+
     def read(self, address: str, most: int) -> bytes:
-        data = b"".join(_limited(self.chunks(address), address, most))
-        return data
+        return b"".join(_limited(self.chunks(address), address, most))
 
     def chunks(self, address: str) -> Iterator[bytes]:
         try:
@@ -190,6 +199,18 @@ class Bucket:
                 return False
             raise
         return True
+
+    def has_folder(self, address: str) -> bool:
+        place = split(f"{address}/")
+        if place is None:
+            return False
+        try:
+            found = self._s3.list_objects_v2(Bucket=place[0], Prefix=place[1], MaxKeys=1)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403, 404):
+                return False
+            raise
+        return bool(found.get("KeyCount"))
 
     def read(self, address: str, most: int) -> bytes:
         return b"".join(_limited(self.chunks(address), address, most))

@@ -2,8 +2,8 @@
 
 A manifest names images by the bucket in which they once lay. What is kept of a path is its end: of
 ``s3://old/line-1/train/images/a.jpg``, ``line-1/train/images/a.jpg``, then ``train/images/a.jpg`` and so on are looked
-for below the place and around the manifest. A folder is found once, by the first of its files that is there, and two
-folders of a manifest never become one: an image that is missing is not replaced by a namesake.
+for below the place and around the manifest. The first folder that is there is the one, and two folders of a manifest
+never become one: an image that is missing is not replaced by a namesake elsewhere.
 """
 
 from __future__ import annotations
@@ -40,24 +40,29 @@ class Resolver:
             return join(self._found[folder], name)
         if self._missed.get(folder, 0) < _TRIES:
             taken = self.folders
-            for candidate in self._candidates(folder):
-                if candidate not in taken and self._place.exists(join(candidate, name)):
+            for candidate, kept in self._candidates(folder):
+                if candidate in taken:
+                    continue
+                if self._place.exists(join(candidate, name)):
                     self._found[folder] = candidate
                     return join(candidate, name)
+                if kept and self._place.has_folder(candidate):
+                    break
             self._missed[folder] = self._missed.get(folder, 0) + 1
         raise MissingError(f"{ref} is not there, whole or with the beginning of its path left away")
 
-    def _candidates(self, folder: str) -> Iterator[str]:
+    def _candidates(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Addresses of folders that it may be, and how many names of its path each keeps."""
         place = split(f"{folder}/-")  # so that a bucket's own root is a folder too
         if place is None:
             parts = [part for part in folder.split("/") if part not in ("", ".")]
         else:
             if self._place.root:
-                yield folder.replace("s3: //", "s3://")
+                yield folder.replace("s3: //", "s3://"), 1
             parts = [place[0], *place[1].split("/")[:-1]]
         for left_away in range(len(parts) + 1):
             for base in self._around:
-                yield join(base, "/".join(parts[left_away:])).rstrip("/")
+                yield join(base, "/".join(parts[left_away:])).rstrip("/"), len(parts) - left_away
 
 
 def around(place: Place, manifest: str) -> list[str]:

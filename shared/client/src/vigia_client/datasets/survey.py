@@ -179,7 +179,7 @@ class _Task:
 
 def _task(where: str, line: Line | LineError, resolver: Resolver | None) -> _Task:
     if isinstance(line, LineError):
-        return _Task(where, "", None, notes=(Note(line.why, str(line)),))
+        return _Task(where, line.ref, None, notes=(Note(line.why, str(line)),))
     if resolver is None:
         return _Task(where, line.ref, line, line.ref, None if line.mask is None else line.mask.ref, line.notes)
     try:

@@ -5,7 +5,7 @@
 | console bucket | ``datasets/<project>/<train or test>/manifests/output/output.manifest`` |
 | export sample | ``<project>/datasets/<train or test>.manifest`` beside ``<project>/<train or test>/images/…`` |
 | Ground Truth job | ``<project>/manifests/output/output.manifest`` |
-| any manifest | ``*.manifest`` or ``*.jsonl`` whose first line names an image |
+| any manifest | ``*.manifest`` or ``*.jsonl`` whose first lines name an image |
 | auto-label | ``<project>/<train or test>/<normal or anomaly>/…``, or without the train or test |
 | evaluation | ``EvaluationResult-…json``, ``EvaluationManifest-…json`` |
 """
@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from vigia_client.datasets.lines import lines_of
@@ -25,6 +26,8 @@ from vigia_client.migration.evaluation import is_evaluation
 
 _CONSOLE: Final = re.compile(r"(?:.*/)?datasets/(?P<project>[^/]+)/(?P<kind>train|test)/(?P<rest>.+)")
 _CONSOLE_OWN: Final = "manifests/output/output.manifest"
+#: So many lines tell whether a file is a manifest.
+_FIRST_LINES: Final = 20
 _SUFFIXES: Final = (".manifest", ".jsonl")
 _KINDS: Final = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "test"}
 #: Names that say what a file or folder is, and not of which project.
@@ -105,7 +108,7 @@ def _manifest(place: Place, address: str, projects: dict[str, Project], found: D
     if console is not None and console["rest"] != _CONSOLE_OWN:
         found.skipped.append((path, f"not the dataset's own manifest, which is {_CONSOLE_OWN}"))
     elif not _names_an_image(place, address):
-        found.skipped.append((path, "its first line names no image"))
+        found.skipped.append((path, f"none of its first {_FIRST_LINES} lines names an image"))
     elif console is not None:
         _add(projects, _name(console["project"]), console["kind"], Source(address, True))
     else:
@@ -132,12 +135,19 @@ def _named_by_folder(place: Place, folder: str) -> tuple[str, str]:
 
 
 def _names_an_image(place: Place, address: str) -> bool:
+    """Whether one of its first lines does."""
     try:
-        _, raw = next(lines_of(place.chunks(address)))
-        fields = json.loads(raw.decode("utf-8-sig"))
-    except (StopIteration, ValueError, RecursionError, PlaceError):
+        return any(_is_image_line(raw) for _, raw in islice(lines_of(place.chunks(address)), _FIRST_LINES))
+    except PlaceError:
         return False
-    return isinstance(fields, dict) and "source-ref" in fields and "anomaly-label-detected" not in fields
+
+
+def _is_image_line(raw: bytes) -> bool:
+    try:
+        fields = json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and "source-ref" in fields
 
 
 def _add(projects: dict[str, Project], name: str, kind: str, source: Source) -> None:

@@ -81,7 +81,8 @@ class Migration:
                     f"several sources of its {kind} dataset: {listed}; choose one with --manifest, or bring in the "
                     "folder of each by itself"
                 )
-            chosen |= {kind: source for source in left}
+            if left:
+                chosen[kind] = left[0]
             others = [source for source in sources if source not in left]
             discovery.skipped += [
                 (below(self.place.root, other.address), "a manifest names what is in it") for other in others

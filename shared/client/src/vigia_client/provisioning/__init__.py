@@ -1,0 +1,1 @@
+"""What an installation should hold, as files say it, compared with what it holds, and made so."""
