@@ -52,6 +52,15 @@ def said(announced: list[Any]) -> list[tuple[str, str | None]]:
     return [(key, None if event is None else event.data.model_version) for key, event in announced]
 
 
+async def test_a_line_is_put_and_put_again(client: httpx.AsyncClient) -> None:
+    assert (await client.put("/lines/a", json={"description": "Bakery"})).status_code == 201
+    again = await client.put("/lines/a", json={"description": "Bakery, hall 2"})
+    assert (again.status_code, again.json()["description"]) == (200, "Bakery, hall 2")
+    assert (await client.get("/lines/a")).json() == again.json()
+    assert (await client.put("/lines/a", json={"descripton": "x"})).status_code == 400
+    assert (await client.put("/lines/-a", json={})).status_code == 400
+
+
 async def test_lines(client: httpx.AsyncClient) -> None:
     assert (await client.post("/lines", json={"line_id": "b", "description": "Bakery"})).status_code == 201
     assert (await client.post("/lines", json={"line_id": "a"})).json()["description"] == ""

@@ -73,6 +73,10 @@ class Vigia:
         """Create a line."""
         return self._json("POST", "/lines", json={"line_id": line_id, "description": description})
 
+    def put_line(self, line_id: str, description: str) -> Json:
+        """Create a line, or replace what is said of it."""
+        return self._json("PUT", f"/lines/{_part(line_id)}", json={"description": description})
+
     def remove_line(self, line_id: str) -> None:
         """Delete a line without cameras."""
         self._send("DELETE", f"/lines/{_part(line_id)}")
@@ -152,6 +156,25 @@ class Vigia:
         """Add verified images to the project's training dataset: some, or all that are not in it."""
         body = None if numbers is None else {"images": list(numbers)}
         return self._json("POST", f"/trials/{_part(trial_id)}/dataset-entries", json=body, timeout=_LONG_SECONDS)
+
+    # --- access -----------------------------------------------------------------------------------------------------
+
+    def access(self, kind: str, name: str) -> Json | None:
+        """One of ``users``, ``roles`` or ``policies``; None when there is none of that name."""
+        try:
+            return self._json("GET", f"/iam/{kind}/{_part(name)}")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def accesses(self, kind: str) -> Iterator[Json]:
+        """All ``users``, ``roles`` or ``policies``."""
+        return self._pages(f"/iam/{kind}", {})
+
+    def put_access(self, kind: str, name: str, body: Mapping[str, Any]) -> None:
+        """Create or replace one of ``users``, ``roles`` or ``policies``."""
+        self._send("PUT", f"/iam/{kind}/{_part(name)}", json=dict(body))
 
     # --- history ----------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +25,18 @@ async def create(session: AsyncSession, owner: Owner, line_id: str, description:
     if added is None:
         raise LineExists(line_id)
     return _line(added)
+
+
+async def put(session: AsyncSession, owner: Owner, line_id: str, description: str) -> tuple[Line, bool]:
+    """The line, new or with another description, and whether it is new."""
+    try:
+        return await create(session, owner, line_id, description), True
+    except LineExists:
+        changed = update(lines).where(_is(owner, line_id)).values(description=description).returning(lines)
+        row = (await session.execute(changed)).one_or_none()
+    if row is None:  # removed in between
+        raise LineNotFound(line_id)
+    return _line(row), False
 
 
 async def get(session: AsyncSession, owner: Owner, line_id: str) -> Line:

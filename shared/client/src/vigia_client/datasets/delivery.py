@@ -160,8 +160,8 @@ class Datasets:
         self._lookout.create_dataset(ProjectName=project, DatasetType=kind, **given)
         self._settled(project, kind)
 
-    def replace_failed(self, project: str, kind: str) -> None:
-        """Delete a dataset whose import failed, which therefore holds nothing."""
+    def delete(self, project: str, kind: str) -> None:
+        """Delete a dataset and wait until it is gone; its images stay in the store. DatasetError."""
         self._lookout.delete_dataset(ProjectName=project, DatasetType=kind)
         if self.find(project, kind) is not None:
             raise DatasetError(f"dataset {project}/{kind} is still there after its deletion")

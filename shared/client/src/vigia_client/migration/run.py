@@ -156,7 +156,7 @@ class Migration:
             report.sent_objects = len(objects)
             if absent:
                 if known is not None:
-                    datasets.replace_failed(project, kind)
+                    datasets.delete(project, kind)  # its import failed: it is empty
                 datasets.create(project, kind, self.target.bucket, send_manifest(delivery))
             elif added:
                 datasets.add(project, kind, added.values())

@@ -1,7 +1,8 @@
 """YAML and JSON as plain values that remember on which line they stand.
 
 Stricter than YAML where a mistake would pass unseen: a key that comes twice is refused, keys are texts as written, and
-what looks like a date, a time, an octal number or a ``no`` is a text. Bounded where YAML is not: aliases cannot unfold without end.
+what looks like a date, a time, an octal number or a ``no`` is a text. Bounded where YAML is not: aliases cannot unfold
+without end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
+from yaml.reader import ReaderError
 
 from vigia_client.errors import ActionableError
 
@@ -74,12 +76,16 @@ def read_documents(text: str, file: str) -> Iterator[Document]:
         text = text.replace("\t", " ")  # JSON may be indented by tabs, and has none inside its texts
     try:
         for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
-            if node is not None:
-                reader = _Reader(file)
-                yield Document(file, reader.value(node, (), 0), reader.lines)
+            reader = _Reader(file)
+            value = None if node is None else reader.value(node, (), 0)
+            if value is not None:
+                yield Document(file, value, reader.lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise FileError([Problem(file, 1 if mark is None else mark.line + 1, error.problem or "not YAML")]) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise FileError([Problem(file, line, "a character that YAML does not allow")]) from error
     except yaml.YAMLError as error:
         raise FileError([Problem(file, 1, str(error).splitlines()[0])]) from error
     except (RecursionError, ValueError, OverflowError) as error:
@@ -112,11 +118,11 @@ class _Reader:
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == f"{_PREFIX}merge":
                 raise self._error(key, "a key is a text")
-            self._text(key, key.value)
-            if key.value in found:
-                raise self._error(key, f"{key.value} is here twice")
-            self.lines[(*path, key.value)] = key.start_mark.line + 1
-            found[key.value] = self.value(item, (*path, key.value), depth + 1)
+            name = self._text(key, key.value)
+            if name in found:
+                raise self._error(key, f"{name} is here twice")
+            self.lines[(*path, name)] = key.start_mark.line + 1
+            found[name] = self.value(item, (*path, name), depth + 1)
         return found
 
     def _scalar(self, node: yaml.Node) -> Any:
@@ -135,19 +141,19 @@ class _Reader:
 
     def _tagged(self, node: yaml.Node, path: Path, depth: int) -> dict[str, Any]:
         name = node.tag.removeprefix("!")
-        plain = {yaml.MappingNode: f"{_PREFIX}map", yaml.SequenceNode: f"{_PREFIX}seq"}.get(type(node), f"{_PREFIX}str")
-        untagged = type(node)(plain, node.value, node.start_mark, node.end_mark)
+        untagged = type(node)(f"{_PREFIX}str", node.value, node.start_mark, node.end_mark)
         long = name if name in ("Ref", "Condition") else f"Fn::{name}"
         return {long: self.value(untagged, (*path, long), depth + 1)}
 
     def _text(self, node: yaml.Node, text: str) -> str:
         try:
-            fine = b"\0" not in text.encode()
-        except UnicodeEncodeError:
-            fine = False
-        if not fine:
+            # JSON may write one character as two halves of a surrogate pair.
+            whole = text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            whole = "\0"
+        if "\0" in whole:
             raise self._error(node, "a character that is not allowed")
-        return text
+        return whole
 
     def _error(self, node: yaml.Node, text: str) -> FileError:
         return FileError([Problem(self._file, node.start_mark.line + 1, text)])

@@ -123,7 +123,7 @@ class Declared(Generic[T]):
 
 @dataclass(slots=True)
 class Spec:
-    """Everything that is declared, by name. ``hidden``: values that must never be shown. ``left``: what is left alone."""
+    """Everything declared, by name. ``hidden``: values that must never be shown. ``left``: what is left alone."""
 
     policies: dict[str, Declared[PolicySpec]] = field(default_factory=dict)
     roles: dict[str, Declared[RoleSpec]] = field(default_factory=dict)
@@ -185,9 +185,8 @@ def _read(spec: Spec, document: Document, environment: Mapping[str, str], proble
             for name, value in things.items():
                 given = {} if value is None else copy.deepcopy(value)
                 path = (kind, name)
-                if kind == "cameras":
-                    _resolve(spec, document, path, given, environment, problems)
-                _take(spec, kind, document, path, name, given, problems)
+                if kind != "cameras" or _resolve(spec, document, path, given, environment, problems):
+                    _take(spec, kind, document, path, name, given, problems)
 
 
 def _take(
@@ -212,25 +211,27 @@ def _take(
             problems.append(document.problem(where, f"{'.'.join(map(str, (*path, *wrong['loc'])))}: {_said(wrong)}"))
         return
     unknown = list(_unknown(value, found)) if isinstance(found, CameraSpec) else []
-    problems += [document.problem((*path, *key), f"{'.'.join((*path, *key))}: unknown key") for key in unknown]
+    problems += [
+        document.problem((*path, *key), f"{'.'.join(map(str, (*path, *key)))}: unknown key") for key in unknown
+    ]
     held[name] = Declared(name, found, document, path)
 
 
 def _resolve(
     spec: Spec, document: Document, path: Path, value: Any, environment: Mapping[str, str], problems: list[Problem]
-) -> None:
-    """Put the secrets into a camera's address."""
+) -> bool:
+    """Put the secrets into a camera's address; False where that cannot be, and nothing more can be said of it."""
     source = value.get("source") if isinstance(value, dict) else None
     address = source.get("url") if isinstance(source, dict) else None
     if not isinstance(source, dict) or not isinstance(address, str):
-        return
+        return True
     try:
         source["url"], values = secrets.resolve(address, FilePath(document.file).parent, environment)
     except secrets.SecretError as error:
         problems.append(document.problem((*path, "source", "url"), f"{'.'.join(map(str, path))}.source.url: {error}"))
-        del source["url"]  # its shape cannot be judged
-        return
+        return False
     spec.hidden |= values
+    return True
 
 
 def _unknown(value: dict[str, Any], camera: CameraSpec) -> Iterable[tuple[str, str]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vigia_contracts.base import Name
@@ -13,6 +14,8 @@ from vigia_registry.identity.domain import Owner
 from vigia_registry.lines import service
 from vigia_registry.lines.domain import Line
 
+LineId = Annotated[Name, Path()]
+
 
 class NewLine(BaseModel):
     """A line to create."""
@@ -20,6 +23,14 @@ class NewLine(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     line_id: Name
+    description: str = Field(default="", max_length=500)
+
+
+class LineBody(BaseModel):
+    """What may be said of a line."""
+
+    model_config = ConfigDict(extra="forbid")
+
     description: str = Field(default="", max_length=500)
 
 
@@ -44,6 +55,17 @@ def create_router(door: Door) -> APIRouter:
     async def create(body: NewLine, owner: Owner = changer) -> LineItem:
         async with door.transaction() as session:
             return _item(await service.create(session, owner, body.line_id, body.description))
+
+    @router.put(
+        "/{line_id}",
+        summary="Create or replace a line",
+        responses={201: {"description": "Created", "model": LineItem}, **problems(400)},
+    )
+    async def put(line_id: LineId, body: LineBody, response: Response, owner: Owner = changer) -> LineItem:
+        async with door.transaction() as session:
+            line, created = await service.put(session, owner, line_id, body.description)
+        response.status_code = 201 if created else 200
+        return _item(line)
 
     @router.get("", summary="List lines")
     async def index(limit: Limit = 50, cursor: Cursor = None, owner: Owner = reader) -> LinePage:
