@@ -246,5 +246,5 @@ def _images(known: Json | None, wanted: int) -> tuple[str, int | None, int]:
 
 
 def _said(remark: Remark) -> str:
-    image = f"{remark.ref}: " if remark.ref else ""
+    image = f"{remark.ref}: " if remark.ref not in ("", remark.where) else ""
     return f"{remark.where}: {image}{remark.note.why.value}: {remark.note.detail}"
