@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[DoorStub]:
     server.server_close()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Installation:
     """A registry (its HTTP process and its worker) on real parts, as a client sees it."""
 
@@ -103,11 +104,11 @@ class Installation:
     def environment(self) -> Environment:
         return Environment(self.values, "test")
 
-    @property
+    @cached_property
     def lookout(self) -> Any:
         return lookoutvision(self.environment)
 
-    @property
+    @cached_property
     def s3(self) -> Any:
         return store_client(self.environment)
 

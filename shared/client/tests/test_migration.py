@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError, ProfileNotFound
@@ -325,6 +327,35 @@ def test_what_is_in_a_bucket_comes_in_from_there(here: Installation, tmp_path: P
             "why": "not the dataset's own manifest, which is manifests/output/output.manifest",
         }
     ] or "crawl-1" in str(report["skipped"])
+
+
+def test_whatever_a_file_is_called_it_comes_in(here: Installation, tmp_path: Path) -> None:
+    project = name()
+    names = ["a b.jpg", "ñandú.jpg", "line\nbreak.jpg", "x" * 240 + ".jpg", os.fsdecode(b"caf\xe9.jpg"), "a+%20#?.jpg"]
+    files: dict[str, bytes | str] = {f"{project}/train/normal/{text}": photo(n) for n, text in enumerate(names)}
+    files[f"{project}/train/normal/{os.fsdecode(bytes([0xE8]))}.jpg"] = b"no image"
+    source = write(tmp_path / "kept", files)
+    done, report = migrate(source, tmp_path)
+    assert done.exit_code == 0, done.output
+    assert stats(here, project)["Normal"] == len(names)
+    assert [r["why"] for r in report["projects"][0]["datasets"][0]["remarks"]] == ["undecodable"]
+    held = {urlsplit(e["source-ref"]).netloc for e in entries(here, project)}
+    assert held == {here.values["VIGIA_BUCKET"]}
+    for entry_held in entries(here, project):
+        key = entry_held["source-ref"].removeprefix(f"s3://{here.values['VIGIA_BUCKET']}/")
+        assert here.s3.head_object(Bucket=here.values["VIGIA_BUCKET"], Key=key)
+    assert migrate(source, tmp_path)[1]["projects"][0]["datasets"][0]["state"] == "unchanged"
+
+
+def test_the_same_images_are_not_added_from_another_place(here: Installation, tmp_path: Path) -> None:
+    project = name()
+    source = write(tmp_path / "kept", labelled_folders(project))
+    assert migrate(source, tmp_path)[0].exit_code == 0
+    done, report = migrate(source, tmp_path, "--prefix", "another/place")
+    assert done.exit_code == 0, done.output
+    assert [(d["state"], d["sent_objects"]) for d in report["projects"][0]["datasets"]] == [("unchanged", 0)] * 2
+    assert stats(here, project)["Total"] == 4
+    assert not any(key.startswith("another") for key in objects(here))
 
 
 def test_a_bucket_elsewhere_is_read_with_its_own_profile(

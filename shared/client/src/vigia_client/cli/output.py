@@ -34,12 +34,19 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]], empty: 
     for title in titles:
         table.add_column(title, no_wrap=True)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(_printable(cell)) for cell in row))
     if not table.row_count:
         console.print(empty)
         return
     # As wide as it is: a cut part or address would be useless, and a terminal breaks long lines by itself.
     Console(width=_WIDEST).print(table)
+
+
+def _printable(cell: object) -> str:
+    """As text of one line that any terminal takes: names of files may be no text at all."""
+    text = "" if cell is None else str(cell)
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return shown if shown.isprintable() else shown.encode("unicode_escape").decode()
 
 
 def moment(text: str | None) -> datetime | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -22,6 +23,7 @@ from vigia_client.lookout import Json, wait
 
 #: Digits of a digest in an object's name.
 _DIGITS: Final = 16
+_NAMED: Final = re.compile(rf"([0-9a-f]{{{_DIGITS}}})-")
 _LONGEST_NAME: Final = 200
 #: Bytes of one update; the service takes 10 MiB.
 _UPDATE: Final = 8 * 1024 * 1024
@@ -58,12 +60,12 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """All that a dataset needs: objects, and its entries by image."""
+    """All that a dataset needs: its entries by image, and the objects of each."""
 
     target: Target
     folder: str
-    objects: tuple[Object, ...]
     entries: dict[str, str]
+    objects: dict[str, tuple[Object, ...]]
 
     @property
     def manifest(self) -> bytes:
@@ -78,13 +80,20 @@ class Delivery:
     def missing(self) -> list[Object]:
         """The objects that are not in the store yet."""
         there = set(_keys(self.target, self.folder))
-        return [held for held in self.objects if held.key not in there]
+        wanted = {held.key: held for objects in self.objects.values() for held in objects}
+        return [held for key, held in wanted.items() if key not in there]
+
+    def without(self, refs: Iterable[str]) -> Delivery:
+        """Without what a dataset has under another name: brought in from elsewhere, or to another place."""
+        there = {digest: ref for ref in refs if (digest := _digest_in(ref)) is not None}
+        kept = {ref: line for ref, line in self.entries.items() if there.get(_digest_in(ref) or "", ref) == ref}
+        return replace(self, entries=kept, objects={ref: self.objects[ref] for ref in kept})
 
 
 def deliver(target: Target, project: str, kind: str, found: Survey) -> Delivery:
     """What the images of a survey become. An entry that would be too long leaves its image out of the survey."""
     folder = target.folder(project, kind)
-    objects: dict[str, Object] = {}
+    objects: dict[str, tuple[Object, ...]] = {}
     entries: dict[str, str] = {}
     too_long: list[tuple[Item, LineError]] = []
     for item in found.items:
@@ -97,10 +106,10 @@ def deliver(target: Target, project: str, kind: str, found: Survey) -> Delivery:
         except LineError as error:
             too_long.append((item, error))
             continue
-        objects.update({part.key: part for part in parts})
+        objects[uris[0]] = tuple(parts)
     reasons = {id(item): error for item, error in too_long}
     found.drop((item for item, _ in too_long), lambda item: Note(reasons[id(item)].why, str(reasons[id(item)])))
-    return Delivery(target, folder, tuple(objects.values()), entries)
+    return Delivery(target, folder, entries, objects)
 
 
 def send(delivery: Delivery, place: Place, objects: Iterable[Object], told: Callable[[int], None]) -> int:
@@ -166,12 +175,12 @@ class Datasets:
         if self.find(project, kind) is not None:
             raise DatasetError(f"dataset {project}/{kind} is still there after its deletion")
 
-    def refs(self, project: str, kind: str) -> Iterator[tuple[str, str]]:
-        """Its images: source-ref and entry."""
+    def refs(self, project: str, kind: str) -> Iterator[str]:
+        """The source-ref of each of its images."""
         pages = self._lookout.get_paginator("list_dataset_entries")
         for page in pages.paginate(ProjectName=project, DatasetType=kind, PaginationConfig={"PageSize": 100}):
             for entry in page["DatasetEntries"]:
-                yield json.loads(entry)["source-ref"], entry
+                yield json.loads(entry)["source-ref"]
 
     def add(self, project: str, kind: str, entries: Iterable[str]) -> None:
         """Add entries; DatasetError when the service refuses them."""
@@ -197,6 +206,12 @@ def _object(folder: str, kind: str, content: Content) -> Object:
     name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in last(content.address))
     name = name.encode("utf-8", "replace")[-_LONGEST_NAME:].decode("utf-8", "ignore")
     return Object(f"{folder}{kind}/{content.sha256[:_DIGITS]}-{name}", content)
+
+
+def _digest_in(ref: str) -> str | None:
+    """The digits of the content's digest in the name of an object that came in like this; None in other names."""
+    match = _NAMED.match(last(ref))
+    return None if match is None else match[1]
 
 
 def _keys(target: Target, prefix: str) -> Iterator[str]:

@@ -79,7 +79,9 @@ def discover(place: Place, chosen: Sequence[str] = ()) -> Discovery:
                 folders.add("/".join(file.address.split("/")[: -len(path.split("/")) + depth]))
         elif is_evaluation(path):
             found.evaluations.append(file.address)
-        elif file.address in chosen or (path.lower().endswith(_SUFFIXES) and not chosen):
+        elif file.address in chosen:
+            _add(projects, *_named_by_path(place, path), Source(file.address, True))
+        elif path.lower().endswith(_SUFFIXES) and not chosen:
             _manifest(place, file.address, projects, found)
     for address in chosen:
         if not any(address == source.address for source in _sources(projects.values())):

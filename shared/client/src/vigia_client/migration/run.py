@@ -139,13 +139,12 @@ class Migration:
         kind = report.kind
         datasets = Datasets(self.lookout, self.say)
         try:
-            objects = delivery.missing()
             known = datasets.find(project, kind)
             absent = known is None or failed(known)
-            added = dict(delivery.entries)
-            if not absent:
-                for ref, _ in datasets.refs(project, kind):
-                    added.pop(ref, None)
+            there = set() if absent else set(datasets.refs(project, kind))
+            delivery = delivery.without(there)
+            objects = delivery.missing()
+            added = {ref: line for ref, line in delivery.entries.items() if ref not in there}
             report.state = "created" if absent else "extended" if added else "unchanged"
             report.entries_added = len(added)
             if self.dry:

@@ -144,6 +144,7 @@ class Projects:
         folder = project.folder / dataset.images if dataset.images is not None else (manifest or Path()).parent
         if not folder.is_dir():
             raise DatasetError(f"{folder} is no folder")
+        self._target.require()
         held.folder = Folder(folder)
 
         def tick(count: int) -> None:
@@ -175,11 +176,13 @@ class Projects:
         held = self._held[project, kind]
         change = Change("dataset", f"{project}/{kind}", Act.CREATE, needs=(("project", project),))
         known = self._datasets.find(project, kind) if exists else None
-        added = dict(held.entries)
+        added = held.entries
         if known is not None and not failed(known):
-            if added:
-                for ref, _ in self._datasets.refs(project, kind):
-                    added.pop(ref, None)
+            there = set(self._datasets.refs(project, kind)) if added else set()
+            if held.delivery is not None:
+                held.delivery = held.delivery.without(there)
+                added = held.delivery.entries
+            added = {ref: line for ref, line in added.items() if ref not in there}
             change.act = Act.CHANGE if added else Act.NONE
         missing = [] if held.delivery is None else held.delivery.missing()
         if change.act is not Act.NONE:
