@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from vigia_client.api import Vigia
+from vigia_client.api import ApiError, Vigia
 from vigia_client.cli import app
 from vigia_client.errors import ActionableError
 from vigia_client.provisioning.changes import Act, Change, Outcome, differences, make_all
@@ -132,7 +132,6 @@ def test_a_difference_is_shown_and_made(here: Installation, tmp_path: Path, name
         ("    enable: yes\n", "project.yaml:11: cameras.{camera}.enable: unknown key"),
         ("  {camera}-2: {{source: {{kind: push}}, line: nowhere}}\n", "project.yaml:11: line nowhere is neither"),
         ("  {camera}-2: {{source: {{kind: push}}, project: no-such}}\n", "project.yaml:11: project no-such is neither"),
-        ("users:\n  {camera}: {{policies: [x]}}\n", "project.yaml:12: users: {camera}: this installation manages no"),
         (
             "---\nprojects:\n  {project}-2:\n    test: {{manifest: gone.manifest}}\n",
             "project.yaml:14: test: gone.manifest",
@@ -304,18 +303,51 @@ Resources:
     assert again.exit_code == 0
 
 
+DOCUMENT = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "lookoutvision:*", "Resource": "*"}]}
+
+
+def test_an_installation_without_users_says_so(door: DoorStub, tmp_path: Path) -> None:
+    empty = (200, {"items": [], "next": None})
+    door.answers = {"GET /api/v1/lines": empty, "GET /api/v1/cameras": empty}
+    with pytest.raises(ActionableError, match=r"project\.yaml:2: users: ana: this installation manages no users"):
+        apply("-f", file(tmp_path, "users:\n  ana: {policies: [look]}\n"))
+    assert {asked.method for asked in door.asked} == {"GET"}
+
+
+def test_users_roles_and_policies_are_made_once(here: Installation, tmp_path: Path, names: dict[str, str]) -> None:
+    with Vigia.of(here.environment) as vigia:
+        try:
+            next(vigia.accesses("policies"), None)
+        except ApiError:
+            pytest.skip("this registry does not answer /api/v1/iam")
+    word = names["project"]
+    text = f"""\
+users:
+  u-{word}: {{policies: [look-{word}, "arn:aws:iam::aws:policy/AmazonLookoutVisionReadOnlyAccess"]}}
+roles:
+  r-{word}: {{policies: [look-{word}], trust: ["111122223333"], inline: {{own: {json.dumps(DOCUMENT)}}}}}
+policies:
+  look-{word}: {{description: all of it, document: {json.dumps(DOCUMENT)}}}
+"""
+    path = file(tmp_path, text)
+    done = apply("-f", path, "--json")
+    assert done.exit_code == 0, done.output
+    assert {row["outcome"] for row in rows(done).values()} == {"done"}
+    again = apply("-f", path, "--json", "--dry-run")
+    assert again.exit_code == 0, again.output
+    path.write_text(text.replace('"lookoutvision:*"', '"lookoutvision:DetectAnomalies"'))
+    changed = apply("-f", path, "--json", "--dry-run")
+    assert acts(changed) == {f"policy look-{word}": "change", f"role r-{word}": "change", f"user u-{word}": "none"}
+
+
 def test_who_may_do_what_is_compared_without_order(door: DoorStub, tmp_path: Path) -> None:
     """Against answers told by heart, in the shapes that ``/api/v1/iam`` has."""
     empty = (200, {"items": [], "next": None})
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "lookoutvision:*", "Resource": "*"}],
-    }
     door.answers = {
         "GET /api/v1/lines": empty,
         "GET /api/v1/cameras": empty,
         "GET /api/v1/iam/policies": empty,
-        "GET /api/v1/iam/policies/look": (200, {"name": "look", "description": "", "document": document, "arn": "x"}),
+        "GET /api/v1/iam/policies/look": (200, {"name": "look", "description": "", "document": DOCUMENT, "arn": "x"}),
         "GET /api/v1/iam/users/ana": (200, {"name": "ana", "policies": ["look", "b"], "inline": {}}),
         "PUT /api/v1/iam/users/bob": (200, {}),
     }
@@ -327,13 +359,13 @@ policies:
       Statement: [{{Effect: Allow, Action: "lookoutvision:*", Resource: "*"}}]
 users:
   ana: {{policies: [b, look]}}
-  bob: {{policies: [look], inline: {{own: {json.dumps(document)}}}}}
+  bob: {{policies: [look], inline: {{own: {json.dumps(DOCUMENT)}}}}}
 """
     done = apply("-f", file(tmp_path, text), "--json")
     assert done.exit_code == 0, done.output
     assert acts(done) == {"policy look": "none", "user ana": "none", "user bob": "create"}
     [put] = [asked for asked in door.asked if asked.method == "PUT"]
-    assert json.loads(put.body) == {"policies": ["look"], "inline": {"own": document}}
+    assert json.loads(put.body) == {"policies": ["look"], "inline": {"own": DOCUMENT}}
 
 
 def test_what_needs_a_failed_thing_is_not_tried() -> None:

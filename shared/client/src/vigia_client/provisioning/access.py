@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from vigia_client.api import ApiError, Json, Vigia
+from vigia_client.datasets.places import last
 from vigia_client.provisioning.changes import Act, Change, differences
 from vigia_client.provisioning.documents import Problem
 from vigia_client.provisioning.spec import Declared, Spec
@@ -47,7 +48,7 @@ class Access:
                 if known is not None:
                     told = list(differences(_plain(known, wanted), _plain(wanted, wanted)))
                     change = Change(one, name, Act.CHANGE if told else Act.NONE, told)
-                change.needs = tuple(("policy", policy) for policy in wanted.get("policies", ()))
+                change.needs = tuple(("policy", last(policy)) for policy in wanted.get("policies", ()))
                 if change.act is not Act.NONE:
                     change.make = self._put(kind, name, wanted)
                 yield change
@@ -66,4 +67,8 @@ class Access:
 
 def _plain(values: Json, wanted: Json) -> dict[str, Any]:
     """The fields that can be declared, lists without order in order."""
-    return {name: sorted(values.get(name) or []) if name in _SETS else values.get(name) for name in wanted}
+    plain: dict[str, Any] = {name: values.get(name) for name in wanted}
+    plain |= {name: sorted(values.get(name) or []) for name in _SETS if name in wanted}
+    if "policies" in plain:
+        plain["policies"] = sorted(map(last, plain["policies"]))  # a policy's ARN is as good as its name
+    return plain

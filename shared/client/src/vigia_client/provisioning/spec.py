@@ -89,6 +89,7 @@ class RoleSpec(UserSpec):
     """A role; ``trust``: ARNs or account ids of those who may take it."""
 
     trust: list[str] = []
+    max_session_seconds: int = Field(default=3600, ge=3600, le=43200)
 
 
 #: Per kind: what its things are called, and what they are.
