@@ -23,7 +23,8 @@ class Stack:
 
     `Stack(parts=["kafka", "postgres"])` runs on free ports with its state in a temporary folder that is removed at the
     end; with `state` the folder is kept and a later stack finds its data and ports again. `restart`: whether parts that
-    die are started again. `settings`: environment variables for Vigia's own processes, beside those that the stack sets.
+    die are started again. `settings`: environment variables for Vigia's own processes, beside those that the stack
+    sets.
     Raises StackError, with the last log lines, when a part does not become ready.
     """
 
