@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,10 +25,29 @@ from vigia_runtime.errors import Conflict, Transient, Unavailable
 from vigia_runtime.health import Health
 from vigia_runtime.http import create_app, read_body, request_id, serve
 from vigia_runtime.lifecycle import Lifecycle
+from vigia_runtime.policies import allowing, canonical
 from vigia_runtime.settings import HttpSettings, RegistrySettings
-from vigia_runtime.signin import Authenticator, Credential, RegistryCredentials, allows, region_of, signed_in
+from vigia_runtime.signin import Authenticator, Credential, RegistryCredentials, region_of, signed_in
 
-KEY = Credential("AKIDEXAMPLE", "secret/with+signs", None, "123456789012", "arn:aws:iam::1:user/u", ("vigia:Read*",))
+KEY = Credential(
+    "AKIDEXAMPLE",
+    "secret/with+signs",
+    None,
+    "123456789012",
+    "arn:aws:iam::1:user/u",
+    (
+        allowing("vigia:Read*"),
+        canonical(
+            {
+                "Statement": {
+                    "Effect": "Deny",
+                    "Action": "vigia:*",
+                    "Resource": "arn:aws:vigia::123456789012:thing/secret*",
+                }
+            }
+        ),
+    ),
+)
 
 
 class Item(BaseModel):
@@ -38,8 +58,14 @@ class Known:
     async def credential(self, access_key_id: str) -> Credential | None:
         return KEY if access_key_id == KEY.access_key_id else None
 
+    async def used(self, credential: Credential, service: str) -> None:
+        USES.append((credential.access_key_id, service))
+
+
+USES: list[tuple[str, str]] = []
 
 reader = signed_in(Authenticator(Known()), "vigia", "vigia:ReadThings")
+one_reader = signed_in(Authenticator(Known()), "vigia", "vigia:ReadThings", "thing/{name}")
 writer = signed_in(Authenticator(Known()), "vigia", "vigia:WriteThings")
 
 
@@ -91,6 +117,10 @@ def sample_app() -> FastAPI:
     @app.get("/things/{name:path}")
     async def read(name: str, request: Request, caller: Annotated[Credential, Depends(reader)]) -> dict[str, str]:
         return {"name": name, "account": caller.account_id, "region": region_of(request, "none")}
+
+    @app.get("/thing/{name}")
+    async def one(name: str, caller: Annotated[Credential, Depends(one_reader)]) -> str:
+        return name
 
     @app.post("/things/{name}")
     async def write(name: str, caller: Annotated[Credential, Depends(writer)]) -> None:
@@ -146,6 +176,23 @@ async def test_signatures_and_basic_open_the_door_and_nothing_else_does() -> Non
         assert (unsigned.status_code, unsigned.json()["code"]) == (403, "MissingAuthenticationToken")
         forbidden = await client.post("/things/a", auth=(KEY.access_key_id, KEY.secret_access_key))
         assert (forbidden.status_code, forbidden.json()["code"]) == (403, "access_denied")
+        assert forbidden.json()["detail"] == (
+            "User: arn:aws:iam::1:user/u is not authorized to perform: vigia:WriteThings on resource: *"
+        )
+
+
+async def test_a_policy_may_name_things_and_uses_are_noted_once_proven() -> None:
+    async with served(sample_app()) as (client, _):
+        USES.clear()
+        assert (await client.get("/thing/oven", auth=(KEY.access_key_id, "guess"))).status_code == 401
+        assert USES == []
+        auth = (KEY.access_key_id, KEY.secret_access_key)
+        assert (await client.get("/thing/oven", auth=auth)).status_code == 200
+        secret = await client.get("/thing/secret%2Doven", auth=auth)
+        assert (secret.status_code, "thing/secret-oven" in secret.json()["detail"]) == (403, True)
+        url = f"{str(client.base_url).rstrip('/')}/thing/oven"
+        assert (await client.get(url, headers=sign("GET", url))).status_code == 200
+        assert [(KEY.access_key_id, "vigia")] * 3 == USES
 
 
 async def test_errors_are_problem_documents_without_secrets() -> None:
@@ -239,6 +286,8 @@ async def test_a_port_in_use_ends_the_process_with_an_error() -> None:
 async def test_credentials_are_cached_and_outlive_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     app = create_app("registry", "1")
     asked: list[str] = []
+    uses: list[tuple[str, str]] = []
+    noted = asyncio.Event()
     secret = "first"
 
     @app.get("/internal/v1/credentials/{access_key_id}")
@@ -255,8 +304,15 @@ async def test_credentials_are_cached_and_outlive_registry(monkeypatch: pytest.M
             "secret_access_key": secret,
             "account_id": "123456789012",
             "principal_arn": "arn:x",
-            "actions": ["lookoutvision:*"],
+            "policies": [allowing("lookoutvision:*")],
+            "principal_id": "AIDAX",
         }
+
+    @app.post("/internal/v1/credentials/{access_key_id}/uses")
+    async def use(access_key_id: str, request: Request) -> None:
+        assert request.headers["authorization"] == "Bearer inside"
+        uses.append((access_key_id, (await request.json())["service"]))
+        noted.set()
 
     port = free_port()
     credentials = RegistryCredentials(RegistrySettings(url=f"http://127.0.0.1:{port}", token=SecretStr("inside")))
@@ -266,27 +322,23 @@ async def test_credentials_are_cached_and_outlive_registry(monkeypatch: pytest.M
         for _ in range(3):
             found = await credentials.credential("AKID")
             assert found is not None
-            assert found.actions == ("lookoutvision:*",)
+            assert found.policies == (allowing("lookoutvision:*"),)
+            await credentials.used(found, "lookoutvision")
         assert await credentials.credential("NOBODY") is None
         assert await credentials.credential("NOBODY") is None
         assert asked == ["AKID", "NOBODY"]
+        await asyncio.wait_for(noted.wait(), 10)
+        await credentials.used(replace(found, access_key_id="ASIA", session_token="t"), "lookoutvision")
         secret = "second"
         monkeypatch.setattr("vigia_runtime.signin.FRESH_SECONDS", 0)
         renewed = await credentials.credential("AKID")
         assert renewed is not None
         assert renewed.secret_access_key == "second"
+    assert uses == [("AKID", "lookoutvision")]
+    # A registry that is away neither delays a request nor fails it.
+    await credentials.used(replace(found, access_key_id="AKID2"), "lookoutvision")
     stale = await credentials.credential("AKID")
     assert stale == renewed
     with pytest.raises(Unavailable):
         await credentials.credential("UNKNOWN")
     await credentials.close()
-
-
-def test_actions_are_patterns() -> None:
-    key = Credential("a", "b", None, "1", "arn", ("lookoutvision:Describe*", "rekognition:*", "s3:GetObject"))
-    assert allows(key, "lookoutvision:DescribeModel")
-    assert allows(key, "LookoutVision:describemodel")
-    assert allows(key, "rekognition:StartProjectVersion")
-    assert not allows(key, "lookoutvision:DeleteModel")
-    assert not allows(key, "s3:GetObjectAcl")
-    assert not allows(key, "xrekognition:StartProjectVersion")

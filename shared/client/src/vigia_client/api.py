@@ -176,6 +176,49 @@ class Vigia:
         """Create or replace one of ``users``, ``roles`` or ``policies``."""
         self._send("PUT", f"/iam/{kind}/{_part(name)}", json=dict(body))
 
+    def remove_access(self, kind: str, name: str) -> None:
+        """Delete one of ``users`` (with its keys and sessions), ``roles`` (with its sessions) or ``policies``."""
+        self._send("DELETE", f"/iam/{kind}/{_part(name)}")
+
+    def add_access_key(self, user: str) -> Json:
+        """A new key of a user, with ``secret_access_key``, which is told this once."""
+        return self._json("POST", f"/iam/users/{_part(user)}/access-keys")
+
+    def access_keys(self, user: str) -> list[Json]:
+        """A user's keys, oldest first."""
+        rows: list[Json] = self._json("GET", f"/iam/users/{_part(user)}/access-keys")["items"]
+        return rows
+
+    def switch_access_key(self, user: str, access_key_id: str, active: bool) -> Json:
+        """Let a key sign, or not."""
+        path = f"/iam/users/{_part(user)}/access-keys/{_part(access_key_id)}"
+        return self._json("PATCH", path, json={"status": "Active" if active else "Inactive"})
+
+    def remove_access_key(self, user: str, access_key_id: str) -> None:
+        """Delete a key."""
+        self._send("DELETE", f"/iam/users/{_part(user)}/access-keys/{_part(access_key_id)}")
+
+    def simulate(
+        self,
+        action: str,
+        resource: str = "*",
+        *,
+        user: str | None = None,
+        role: str | None = None,
+        context: Mapping[str, str | list[str]] | None = None,
+    ) -> Json:
+        """``decision`` (allowed, explicitDeny, implicitDeny) and the statements that made it."""
+        given = {"user": user, "role": role, "action": action, "resource": resource, "context": dict(context or {})}
+        return self._json("POST", "/iam/simulate", json={k: v for k, v in given.items() if v is not None})
+
+    def accounts(self) -> Iterator[Json]:
+        """All accounts, by id."""
+        return self._pages("/iam/accounts", {})
+
+    def add_account(self, account_id: str) -> Json:
+        """A new account, with an access key of its user admin."""
+        return self._json("POST", "/iam/accounts", json={"account_id": account_id})
+
     # --- history ----------------------------------------------------------------------------------------------------
 
     def inspections(self, **filters: Any) -> Iterator[Json]:

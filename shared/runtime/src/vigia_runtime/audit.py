@@ -195,14 +195,15 @@ def identity_of(credential: Credential) -> UserIdentity:
         spoken, principal = "Root", account
     elif kind == "assumed-role":
         role, _, session = name.partition("/")
-        spoken, principal = "AssumedRole", f"{role}:{session}"
+        spoken, principal = "AssumedRole", credential.principal_id or f"{role}:{session}"
+        own = principal.partition(":")[0]
         issuer = SessionIssuer(
-            type="Role", principalId=role, arn=f"arn:aws:iam::{account}:role/{role}", accountId=account, userName=role
+            type="Role", principalId=own, arn=f"arn:aws:iam::{account}:role/{role}", accountId=account, userName=role
         )
         context = SessionContext(sessionIssuer=issuer, attributes={"mfaAuthenticated": "false"})
     else:
         user = (name or resource).rpartition("/")[2]
-        spoken, principal = "IAMUser", user
+        spoken, principal = "IAMUser", credential.principal_id or user
     return UserIdentity(
         type=spoken,
         principalId=principal,

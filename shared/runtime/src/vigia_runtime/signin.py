@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
-import re
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,12 +20,13 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 
 from vigia_runtime import metrics
-from vigia_runtime.errors import AccessDenied, Unavailable
+from vigia_runtime.errors import Unavailable
 from vigia_runtime.logging import get_logger
+from vigia_runtime.policies import authorize, vigia_arn
 from vigia_runtime.settings import RegistrySettings
 from vigia_runtime.sigv4 import Credential, SignatureError, SignedRequest, header_pairs, scope_of, verify
 
-__all__ = ["Authenticator", "Credential", "CredentialSource", "RegistryCredentials", "allows", "region_of"]
+__all__ = ["Authenticator", "Credential", "CredentialSource", "RegistryCredentials", "Uses", "region_of", "signed_in"]
 
 log = get_logger(__name__)
 
@@ -33,6 +35,8 @@ FRESH_SECONDS = 60.0
 UNKNOWN_SECONDS = 5.0
 #: Registry did not answer: cached keys are used for this long without asking.
 RETRY_SECONDS = 5.0
+#: The last use of a key is noted once in this time.
+NOTED_SECONDS = 60.0
 MAX_CACHED = 10_000
 REALM = "Vigia"
 #: Carries the internal token where one service asks another in a caller's name: such a question is no call of theirs.
@@ -45,6 +49,27 @@ class CredentialSource(Protocol):
     async def credential(self, access_key_id: str) -> Credential | None:
         """The credential of a key, None where there is none."""
 
+    async def used(self, credential: Credential, service: str) -> None:
+        """Note that a request for ``service`` was proven to come from this credential. Never fails."""
+
+
+class Uses:
+    """Which keys' uses are worth noting now: each key's once in ``NOTED_SECONDS``."""
+
+    def __init__(self) -> None:
+        self._noted: OrderedDict[str, float] = OrderedDict()
+
+    def is_due(self, credential: Credential) -> bool:
+        """Whether to note this use. A session is not its user's key."""
+        key, now = credential.access_key_id, time.monotonic()
+        if credential.session_token is not None or now - self._noted.get(key, -NOTED_SECONDS) < NOTED_SECONDS:
+            return False
+        self._noted[key] = now
+        self._noted.move_to_end(key)
+        while len(self._noted) > MAX_CACHED:
+            self._noted.popitem(last=False)
+        return True
+
 
 class _Answer(BaseModel):
     """What registry's internal endpoint says of a key."""
@@ -56,8 +81,15 @@ class _Answer(BaseModel):
     session_token: str | None = None
     account_id: str
     principal_arn: str
-    actions: tuple[str, ...]
+    policies: tuple[str, ...]
     expires_at: datetime | None = None
+    session_policies: tuple[str, ...] | None = None
+    principal_id: str = ""
+
+    def credential(self) -> Credential:
+        """The credential. Documents that many keys share are kept once."""
+        values = self.model_dump() | {"policies": tuple(map(sys.intern, self.policies))}
+        return Credential(**values)
 
 
 class RegistryCredentials:
@@ -71,6 +103,8 @@ class RegistryCredentials:
             trust_env=False,
         )
         self._wait_until = 0.0
+        self._uses = Uses()
+        self._notes: set[asyncio.Task[None]] = set()
         self._cache: OrderedDict[str, tuple[float, Credential | None]] = OrderedDict()
 
     async def credential(self, access_key_id: str) -> Credential | None:
@@ -102,11 +136,26 @@ class RegistryCredentials:
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
-        found = _Answer.model_validate_json(answer.content)
-        return Credential(**found.model_dump())
+        return _Answer.model_validate_json(answer.content).credential()
+
+    async def used(self, credential: Credential, service: str) -> None:
+        """See ``CredentialSource``. Registry is told beside the request, which does not wait for it."""
+        if self._uses.is_due(credential):
+            note = asyncio.create_task(self._note(credential.access_key_id, service))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+
+    async def _note(self, access_key_id: str, service: str) -> None:
+        path = f"/internal/v1/credentials/{quote(access_key_id, safe='')}/uses"
+        try:
+            (await self._client.post(path, json={"service": service})).raise_for_status()
+        except httpx.HTTPError as error:
+            log.warning("the use of a key was not noted", error=type(error).__name__)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once the last uses are noted."""
+        if self._notes:
+            await asyncio.wait(self._notes)
         await self._client.aclose()
 
 
@@ -119,11 +168,20 @@ class Authenticator:
     async def authenticate(self, request: Request, body: bytes, service: str) -> Credential:
         """The credential that sent ``request``; SignatureError where it is not proven. ``body`` is the whole body."""
         authorization = request.headers.get("authorization")
+        if authorization is None or authorization[:6].lower() != "basic ":
+            return await self.verify(request, body, service)
         with counted(service):
-            if authorization is not None and authorization[:6].lower() == "basic ":
-                return await self._basic(authorization[6:])
-            signed = signed_request(request, body)
-            return await verify(signed, self._credentials.credential, datetime.now(UTC), service=service)
+            credential = await self._basic(authorization[6:])
+        await self._credentials.used(credential, service)
+        return credential
+
+    async def verify(self, request: Request, body: bytes, service: str) -> Credential:
+        """As ``authenticate``, by signature alone."""
+        signed = signed_request(request, body)
+        with counted(service):
+            credential = await verify(signed, self._credentials.credential, datetime.now(UTC), service=service)
+        await self._credentials.used(credential, service)
+        return credential
 
     async def _basic(self, encoded: str) -> Credential:
         refused = SignatureError("UnrecognizedClientException", "The access key or its secret is wrong.", 401)
@@ -174,24 +232,20 @@ def region_of(request: Request, default: str) -> str:
         return default
 
 
-def allows(credential: Credential, action: str) -> bool:
-    """Whether the credential's patterns cover ``action`` ("service:Operation"), as IAM compares: any case, * and ?."""
-    return any(_pattern(pattern).fullmatch(action) is not None for pattern in credential.actions)
+def signed_in(
+    authenticator: Authenticator, service: str, action: str, resource: str = "*"
+) -> Callable[[Request], Awaitable[Credential]]:
+    """A FastAPI dependency: ``Depends(signed_in(authenticator, "vigia", "vigia:PutFrame", "camera/{camera_id}"))``.
 
-
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.IGNORECASE | re.DOTALL)
-
-
-def signed_in(authenticator: Authenticator, service: str, action: str) -> Callable[[Request], Awaitable[Credential]]:
-    """A FastAPI dependency: ``Depends(signed_in(authenticator, "vigia", "vigia:ReadInspections"))``."""
+    ``resource`` is what the action is done to, with the names of the path's parameters, or ``*``.
+    """
 
     async def caller(request: Request) -> Credential:
         credential = await authenticator.authenticate(request, await request.body(), service)
         # Known from here on, also to who writes down that the call was refused.
         request.state.credential = credential
-        if not allows(credential, action):
-            raise AccessDenied("access_denied", f"{credential.principal_arn} may not perform {action}")
+        path = resource.format_map(request.path_params)
+        authorize(credential, action, "*" if path == "*" else vigia_arn(credential.account_id, path))
         return credential
 
     return caller

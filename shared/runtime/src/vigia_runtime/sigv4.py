@@ -36,15 +36,21 @@ _SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An access key and what it may do. ``actions`` are patterns such as ``lookoutvision:*`` or ``*:Describe*``."""
+    """An access key, who signs with it, and what they may do: JSON documents that ``vigia_runtime.policies`` reads.
+
+    ``session_policies`` bound what a session may do of it; None where nothing bounds it.
+    """
 
     access_key_id: str
     secret_access_key: str
     session_token: str | None
     account_id: str
     principal_arn: str
-    actions: tuple[str, ...]
+    policies: tuple[str, ...]
     expires_at: datetime | None = None
+    session_policies: tuple[str, ...] | None = None
+    #: As ``aws:userid`` has it: of a user ``AIDA…``, of a role's session ``AROA…:NAME``.
+    principal_id: str = ""
 
     def __repr__(self) -> str:
         return f"Credential({self.access_key_id!r}, account_id={self.account_id!r})"

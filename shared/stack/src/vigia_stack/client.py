@@ -25,6 +25,7 @@ def write(site: Site) -> Path:
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL_LOOKOUTVISION": gateway,
         "AWS_ENDPOINT_URL_REKOGNITION": gateway,
+        "AWS_ENDPOINT_URL_STS": gateway,
         "AWS_ENDPOINT_URL_CLOUDWATCH": gateway,
         "AWS_ENDPOINT_URL_CLOUDTRAIL": gateway,
         "AWS_ENDPOINT_URL_S3": store,
@@ -44,7 +45,7 @@ def write(site: Site) -> Path:
 
 def _aws_files(site: Site, gateway: str, store: str, key: str, secret: str) -> tuple[Path, Path]:
     config = ["[services vigia]"]
-    ours = ("lookoutvision", "rekognition", "cloudwatch", "cloudtrail")
+    ours = ("lookoutvision", "rekognition", "sts", "cloudwatch", "cloudtrail")
     for service, endpoint in (*((service, gateway) for service in ours), ("s3", store)):
         config += [f"{service} =", f"  endpoint_url = {endpoint}"]
     credentials = []

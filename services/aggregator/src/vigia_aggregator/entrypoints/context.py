@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from vigia_aggregator.adapters.errors import passes
 from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.settings import QuerySettings
-from vigia_runtime.errors import AccessDenied, InvalidInput, Unavailable
+from vigia_runtime.errors import InvalidInput, Unavailable
 from vigia_runtime.objects import ObjectStore
-from vigia_runtime.signin import Authenticator, allows
+from vigia_runtime.policies import authorize
+from vigia_runtime.signin import Authenticator
 
 #: In the OpenAPI document only: the Authenticator itself reads the header, and accepts SigV4 as well.
 _BASIC = HTTPBasic(auto_error=False, description="Access key id and secret. SigV4 for service `vigia` is accepted too.")
@@ -71,8 +72,7 @@ def _context(request: Request) -> Context:
 def _account(action: str) -> Callable[[Request, Context], Awaitable[str]]:
     async def account(request: Request, context: Annotated[Context, Depends(_context)]) -> str:
         credential = await context.authenticator.authenticate(request, await request.body(), "vigia")
-        if not allows(credential, action):
-            raise AccessDenied("access_denied", f"{credential.principal_arn} may not perform {action}")
+        authorize(credential, action)
         return credential.account_id
 
     return account

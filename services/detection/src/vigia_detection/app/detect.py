@@ -24,6 +24,8 @@ from vigia_vision.interpret import Answer
 SOURCE: Final = "lookoutvision"
 _PAUSE: Final = 0.05
 
+Permit = Callable[[Deployment], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -71,11 +73,15 @@ class DetectAnomalies:
         self._clock = clock
         self._patience = patience
 
-    async def __call__(self, request: Request) -> Reply:
-        """The answer for the request's image. NotHosted; NotJudged; Transient when it cannot be recorded."""
+    async def __call__(self, request: Request, permit: Permit) -> Reply:
+        """The answer for the request's image. ``permit`` raises where the caller may not use the version.
+
+        NotHosted; NotJudged; Transient when it cannot be recorded.
+        """
         watch = Stopwatch(self._clock)
         received_at = self._clock.now()
         deployment = await self._hosted(request)
+        permit(deployment)
         deadline = Deadline(self._clock, self._patience.budget_seconds)
         judgement = await self._judge.judge(
             request.image, lambda: self._deployments.get(deployment.model_arn), deadline, watch

@@ -49,13 +49,9 @@ def validation(message: str) -> AwsError:
     return AwsError(400, "ValidationException", message)
 
 
-def denied(principal: str, action: str, resource: str) -> AwsError:
+def denied(message: str) -> AwsError:
     """The caller is known and may not do this."""
-    return AwsError(
-        403,
-        "AccessDeniedException",
-        f"User: {principal} is not authorized to perform: {action} on resource: {resource}",
-    )
+    return AwsError(403, "AccessDeniedException", message)
 
 
 def not_found(message: str, resource_id: str) -> AwsError:

@@ -25,11 +25,12 @@ from vigia_detection.entrypoints import aws
 from vigia_detection.entrypoints.calls import SERVICE, CallLog
 from vigia_detection.settings import Settings
 from vigia_runtime.audit import Draft, Images, draft, is_read_only
-from vigia_runtime.errors import AppError, Transient, Unavailable
+from vigia_runtime.errors import AccessDenied, AppError, Transient, Unavailable
 from vigia_runtime.http import create_app, request_id, serve
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.logging import get_logger
-from vigia_runtime.signin import Authenticator, Credential, RegistryCredentials, allows, region_of
+from vigia_runtime.policies import authorize, tag_keys
+from vigia_runtime.signin import Authenticator, Credential, RegistryCredentials, region_of
 from vigia_runtime.sigv4 import SignatureError
 from vigia_vision.decode import DEFAULT_LIMITS
 
@@ -102,7 +103,6 @@ class Door:
         self, request: Request, credential: Credential, asked: Draft, project: str, version: str, image: bytes
     ) -> Reply:
         """The use case's reply. NotJudged, which the use case has written down; anything else, which nobody has."""
-        _authorize(request, credential, project, version)
         _check(request, project, version, image)
         if self._free <= 0:
             raise aws.throttled("Too many images are being judged. Try again in a moment.")
@@ -117,7 +117,8 @@ class Door:
                     version=version,
                     image=image,
                     call=lambda outcome, deployment: _call(asked, outcome, deployment),
-                )
+                ),
+                lambda hosted: authorize(credential, _ACTION, hosted.model_arn, tag_keys(hosted.tags)),
             )
         except NotHosted:
             raise await self._not_hosted(request, credential, project, version) from None
@@ -125,17 +126,12 @@ class Door:
             self._free += 1
 
     async def _not_hosted(self, request: Request, credential: Credential, project: str, version: str) -> aws.AwsError:
-        name = f"{project}/{version}"
-        if await self._catalogue.lacks(credential, region_of(request, _NO_REGION), project, version):
+        name, region = f"{project}/{version}", region_of(request, _NO_REGION)
+        # Nothing is said of a model to who may not use it. What does not serve has no tags that are known here.
+        authorize(credential, _ACTION, f"arn:aws:lookoutvision:{region}:{credential.account_id}:model/{name}")
+        if await self._catalogue.lacks(credential, region, project, version):
             return aws.not_found(f"Project {project} has no model version {version}.", name)
         return aws.conflict(f"Model version {version} of project {project} is not hosted. Start the model first.", name)
-
-
-def _authorize(request: Request, credential: Credential, project: str, version: str) -> None:
-    if not allows(credential, _ACTION):
-        region = region_of(request, _NO_REGION)
-        resource = f"arn:aws:lookoutvision:{region}:{credential.account_id}:model/{project}/{version}"
-        raise aws.denied(credential.principal_arn, _ACTION, resource)
 
 
 def _call(asked: Draft, outcome: Outcome, deployment: Deployment) -> Event:
@@ -195,8 +191,12 @@ def _told(error: Exception) -> aws.AwsError:
     match error:
         case aws.AwsError():
             return error
+        case SignatureError(code="ExpiredToken"):
+            return aws.AwsError(error.status, "ExpiredTokenException", error.message)
         case SignatureError():
             return aws.AwsError(error.status, error.code, error.message)
+        case AccessDenied():
+            return aws.denied(error.message)
         case Unavailable() | Transient():
             return aws.internal("The service cannot answer now. Try again.")
         case AppError():

@@ -26,7 +26,7 @@ def push_app(door: PushDoor, authenticator: Authenticator, max_body_bytes: int) 
     """The HTTP application of the push door."""
     app = create_app(title="Vigia ingestion", version="1", max_body_bytes=max_body_bytes)
 
-    caller = Depends(signed_in(authenticator, SERVICE, ACTION))
+    caller = Depends(signed_in(authenticator, SERVICE, ACTION, "camera/{camera_id}"))
 
     @app.exception_handler(UnsupportedImage)
     async def unsupported(request: Request, error: UnsupportedImage) -> Response:

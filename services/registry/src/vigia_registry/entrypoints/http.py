@@ -9,8 +9,9 @@ from vigia_registry.http.internal.router import create_router as internal_router
 from vigia_registry.http.lookoutvision.operations import OPERATIONS
 from vigia_registry.http.lookoutvision.router import create_route as lookoutvision_route
 from vigia_registry.http.rest.router import create_router as rest_router
+from vigia_registry.http.sts.router import create_router as sts_router
+from vigia_registry.identity.credentials import StoredCredentials
 from vigia_registry.identity.domain import Vault
-from vigia_registry.identity.service import StoredCredentials
 from vigia_registry.settings import Settings
 from vigia_runtime.http import create_app, serve
 from vigia_runtime.lifecycle import Lifecycle
@@ -23,9 +24,11 @@ def build(deps: Deps) -> FastAPI:
     if unknown := sorted(settings.rates.operations.keys() - {operation.name for operation in OPERATIONS}):
         raise SettingsError([f"VIGIA_REGISTRY_RATES__OPERATIONS: no such operation: {', '.join(unknown)}"])
     app = create_app("registry", "1", max_body_bytes=settings.http.max_body_bytes)
-    credentials = StoredCredentials(deps.database, Vault(settings.secret_key.get_secret_value()))
+    vault = Vault(settings.secret_key.get_secret_value())
+    credentials = StoredCredentials(deps.database, vault)
     app.include_router(internal_router(credentials, settings.internal_token))
     app.router.routes.append(lookoutvision_route(deps, credentials))
+    app.include_router(sts_router(deps, credentials, vault))
     app.include_router(rest_router(deps, credentials))
     return app
 

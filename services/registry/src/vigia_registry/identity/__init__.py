@@ -1,1 +1,1 @@
-"""Accounts and access keys: who may ask."""
+"""Accounts, users, roles, policies, access keys and sessions: who may ask, and for what."""

@@ -122,6 +122,15 @@ async def get(session: AsyncSession, owner: Owner, project_name: str, version: V
     return _view(model, await hosting.view(session, model.id))
 
 
+async def tagged(
+    session: AsyncSession, owner: Owner, project_name: str, version: VersionName
+) -> tuple[str, dict[str, str]] | None:
+    """The ARN of a version, with its number also for ``latest``, and its tags; None where there is none."""
+    project = await project_rows.by_name(session, owner, project_name)
+    model = None if project is None else await repository.find(session, project.id, version)
+    return None if model is None else (model.arn, await tag_rows.of(session, model.arn))
+
+
 async def page(
     session: AsyncSession, pages: Pages, owner: Owner, project_name: str, token: str | None, limit: int
 ) -> Page[ModelView]:

@@ -14,10 +14,11 @@ from vigia_aggregator.entrypoints.aws.errors import AwsError, bad_value, interna
 from vigia_aggregator.entrypoints.aws.operations import OPERATIONS, Ask
 from vigia_aggregator.entrypoints.aws.wire import wire_of
 from vigia_aggregator.entrypoints.context import Context
-from vigia_runtime.errors import AppError, Transient, Unavailable
+from vigia_runtime.errors import AccessDenied, AppError, Transient, Unavailable
 from vigia_runtime.http import read_body, request_id
 from vigia_runtime.logging import get_logger
-from vigia_runtime.signin import Credential, allows, region_of
+from vigia_runtime.policies import authorize
+from vigia_runtime.signin import Credential, region_of
 from vigia_runtime.sigv4 import SignatureError, scope_of
 
 log = get_logger(__name__)
@@ -54,7 +55,7 @@ async def _cloudwatch(request: Request) -> Response:
             known = ", ".join(sorted(OPERATIONS))
             message = f"The operation {operation[:100]} is not available here; there are {known}."
             raise AwsError("InvalidAction", message, shape="UnknownOperationException")
-        _authorize(caller, f"cloudwatch:{operation}")
+        authorize(caller, f"cloudwatch:{operation}")
         return wire.write(operation, await handler(_ask(request, caller), members), identity)
     except Exception as error:  # noqa: BLE001 - a process boundary: everything is told in the protocol's shape
         return wire.fail(_told(error), identity)
@@ -69,7 +70,7 @@ async def _cloudtrail(request: Request) -> Response:
         if operation != "LookupEvents":
             message = f"The operation {operation[:100]} is not available here; there is LookupEvents."
             raise AwsError("UnsupportedOperationException", message)
-        _authorize(caller, f"cloudtrail:{operation}")
+        authorize(caller, f"cloudtrail:{operation}")
         return cloudtrail.write(await cloudtrail.lookup_events(_ask(request, caller), members), identity)
     except Exception as error:  # noqa: BLE001 - as above
         return cloudtrail.fail(_told(error), identity)
@@ -86,12 +87,6 @@ async def _caller(request: Request, body: bytes, service: str) -> Credential:
     return await _context(request).authenticator.authenticate(request, body, service)
 
 
-def _authorize(caller: Credential, action: str) -> None:
-    if not allows(caller, action):
-        message = f"User: {caller.principal_arn} is not authorized to perform: {action}"
-        raise AwsError("AccessDenied", message, 403, "AccessDeniedException")
-
-
 def _ask(request: Request, caller: Credential) -> Ask:
     return Ask(_context(request), caller.account_id, region_of(request, ""))
 
@@ -106,8 +101,12 @@ def _told(error: Exception) -> AwsError:
     match error:
         case AwsError():
             return error
+        case SignatureError(code="ExpiredToken"):
+            return AwsError(error.code, error.message, error.status, "ExpiredTokenException")
         case SignatureError():
             return AwsError(error.code, error.message, error.status)
+        case AccessDenied():
+            return AwsError("AccessDenied", error.message, 403, "AccessDeniedException")
         case ValidationError():
             return of_invalid(error)
         case Unavailable() | Transient():

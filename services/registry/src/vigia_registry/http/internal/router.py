@@ -1,15 +1,15 @@
-"""``GET /internal/v1/credentials/{access_key_id}``: what other services verify signatures with."""
+"""``/internal/v1/credentials``: what other services verify signatures with, and their word that a key was used."""
 
 from __future__ import annotations
 
 import hmac
 from datetime import datetime
 
-from fastapi import APIRouter, Header
-from pydantic import BaseModel, SecretStr
+from fastapi import APIRouter, Depends, Header
+from pydantic import BaseModel, Field, SecretStr
 
+from vigia_registry.identity.credentials import StoredCredentials
 from vigia_runtime.errors import AccessDenied, NotFound
-from vigia_runtime.signin import CredentialSource
 
 
 class CredentialAnswer(BaseModel):
@@ -20,30 +20,47 @@ class CredentialAnswer(BaseModel):
     session_token: str | None
     account_id: str
     principal_arn: str
-    actions: tuple[str, ...]
+    policies: tuple[str, ...]
     expires_at: datetime | None
+    session_policies: tuple[str, ...] | None
+    principal_id: str
 
 
-def create_router(credentials: CredentialSource, token: SecretStr) -> APIRouter:
+class Use(BaseModel):
+    """A request that a key signed for a service."""
+
+    service: str = Field(max_length=64)
+
+
+def create_router(credentials: StoredCredentials, token: SecretStr) -> APIRouter:
     """The internal door; ``token`` is what callers must show as a bearer."""
-    router = APIRouter(prefix="/internal/v1", include_in_schema=False)
     expected = f"Bearer {token.get_secret_value()}".encode()
 
-    @router.get("/credentials/{access_key_id}")
-    async def credential(access_key_id: str, authorization: str = Header(default="")) -> CredentialAnswer:
+    def inside(authorization: str = Header(default="")) -> None:
         if not hmac.compare_digest(authorization.encode(), expected):
             raise AccessDenied("internal_token", "The internal token is missing or wrong.")
+
+    router = APIRouter(prefix="/internal/v1", include_in_schema=False, dependencies=[Depends(inside)])
+
+    @router.get("/credentials/{access_key_id}")
+    async def credential(access_key_id: str) -> CredentialAnswer:
         found = await credentials.credential(access_key_id)
         if found is None:
-            raise NotFound("no_such_key", "No such access key, or a disabled one.")
+            raise NotFound("no_such_key", "No such access key, or an inactive one.")
         return CredentialAnswer(
             access_key_id=found.access_key_id,
             secret_access_key=found.secret_access_key,
             session_token=found.session_token,
             account_id=found.account_id,
             principal_arn=found.principal_arn,
-            actions=found.actions,
+            policies=found.policies,
             expires_at=found.expires_at,
+            session_policies=found.session_policies,
+            principal_id=found.principal_id,
         )
+
+    @router.post("/credentials/{access_key_id}/uses", status_code=204)
+    async def use(access_key_id: str, body: Use) -> None:
+        await credentials.note_use(access_key_id, body.service)
 
     return router

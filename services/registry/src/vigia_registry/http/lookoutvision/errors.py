@@ -56,6 +56,8 @@ def translate(error: AppError) -> Failure:
     }
     body = {"Message": error.message}
     match error:
+        case SignatureError(code="ExpiredToken"):
+            return Failure(error.status, "ExpiredTokenException", body)
         case SignatureError():
             return Failure(error.status, error.code, body)
         case LimitExceeded(code="body_too_large"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -17,29 +16,26 @@ from vigia_contracts.audit import LOOKOUT
 from vigia_registry.audit.journal import Journal
 from vigia_registry.bootstrap import Deps
 from vigia_registry.db import passing_faults
-from vigia_registry.http.lookoutvision import validation
+from vigia_registry.http.lookoutvision import access, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import SERVICE, Failure, internal, translate
 from vigia_registry.http.lookoutvision.operations import BASE, Operation, find
 from vigia_registry.identity.domain import Owner
-from vigia_registry.models.domain import model_arn
 from vigia_registry.pagination import Pages
-from vigia_registry.projects.domain import project_arn
 from vigia_registry.rates import RateLimiter
 from vigia_runtime.audit import draft, is_read_only
-from vigia_runtime.errors import AccessDenied, AppError, InvalidInput, Transient
+from vigia_runtime.errors import AppError, InvalidInput, Transient
 from vigia_runtime.http import read_body, request_id
 from vigia_runtime.logging import get_logger
+from vigia_runtime.policies import authorize
 from vigia_runtime.signin import (
     INTERNAL_HEADER,
+    Authenticator,
     Credential,
     CredentialSource,
-    allows,
-    counted,
     region_of,
     signed_request,
 )
-from vigia_runtime.sigv4 import verify
 
 log = get_logger(__name__)
 
@@ -71,11 +67,12 @@ def create_route(deps: Deps, credentials: CredentialSource) -> Everything:
     """Everything below ``/2020-11-20``."""
     pages = Pages(deps.settings.secret_key.get_secret_value())
     rates = RateLimiter(deps.settings.rates)
+    authenticator = Authenticator(credentials)
 
     async def endpoint(request: Request) -> Response:
         try:
             with passing_faults():
-                return await _answer(request, deps, credentials, pages, rates)
+                return await _answer(request, deps, authenticator, pages, rates)
         # A process boundary: a bug must reach clients in the protocol's shape, and nothing of it but that it happened.
         except Exception as error:  # noqa: BLE001 - logged where it is no error of the caller's
             failure = _failure(error)
@@ -88,14 +85,12 @@ def create_route(deps: Deps, credentials: CredentialSource) -> Everything:
 
 
 async def _answer(
-    request: Request, deps: Deps, credentials: CredentialSource, pages: Pages, rates: RateLimiter
+    request: Request, deps: Deps, authenticator: Authenticator, pages: Pages, rates: RateLimiter
 ) -> Response:
     body = await read_body(request, deps.settings.http.max_body_bytes)
-    signed = signed_request(request, body)
-    with counted(SERVICE):
-        caller = await verify(signed, credentials.credential, datetime.now(UTC), service=SERVICE)
+    caller = await authenticator.verify(request, body, SERVICE)
     region = validation.region(region_of(request, deps.settings.bootstrap.region))
-    operation, path = find(request.method, signed.path)
+    operation, path = find(request.method, signed_request(request, body).path)
     # What metrics count by.
     request.scope["route"] = operation
     members = _json(body)
@@ -118,7 +113,8 @@ async def _answer(
         body=members,
         token=validation.client_token(request.headers.get("x-amzn-client-token")),
     )
-    _authorize(caller, call)
+    asked = await access.wanted(call)
+    authorize(caller, asked.action, asked.resource, asked.context)
     answer = await handler(call)
     if journal is not None:
         await journal.succeeded(operation.status)
@@ -195,27 +191,6 @@ def _parameters(request: Request, path: Mapping[str, str], body: Mapping[str, An
         found[_BLOB] = f"({len(changes) * 3 // 4} bytes)" if isinstance(changes, str) else "(not text)"
     token = request.headers.get("x-amzn-client-token")
     return found if token is None else {**found, "clientToken": token}
-
-
-def _authorize(caller: Credential, call: Call) -> None:
-    action = f"{SERVICE}:{call.operation}"
-    if not allows(caller, action):
-        raise AccessDenied(
-            "access_denied",
-            f"User: {caller.principal_arn} is not authorized to perform: {action} on resource: {_resource(call)}",
-        )
-
-
-def _resource(call: Call) -> str:
-    if "resourceArn" in call.path:
-        return call.path["resourceArn"]
-    name = call.path.get("projectName") or call.body.get("ProjectName")
-    if name is None:
-        return "*"
-    version = call.path.get("modelVersion")
-    if version is None:
-        return project_arn(call.owner.region, call.owner.account_id, str(name))
-    return model_arn(call.owner.region, call.owner.account_id, str(name), version)
 
 
 def _json(body: bytes) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ E = TypeVar("E", bound=StrEnum)
 PROJECT_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]*")
 _CLIENT_TOKEN: Final = re.compile(r"[a-zA-Z0-9-]+")
 _DESCRIPTION: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
-_MODEL_VERSION: Final = re.compile(r"([1-9][0-9]*|latest)")
+MODEL_VERSION: Final = re.compile(r"([1-9][0-9]*|latest)")
 _PAGE_TOKEN: Final = re.compile(r"[a-zA-Z0-9/+=]+")
 _BUCKET: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
 _KEY: Final = re.compile(r"([a-zA-Z0-9!_.*'()-][/a-zA-Z0-9!_.*'()-]*)?")
@@ -109,7 +109,7 @@ def dataset_kind(value: object) -> DatasetKind:
 
 def model_version(value: object) -> VersionName:
     """A version's number, or ``latest``."""
-    name = text(value, "modelVersion", 1, 10, _MODEL_VERSION)
+    name = text(value, "modelVersion", 1, 10, MODEL_VERSION)
     # A number that no version can have is a version that does not exist, not a broken request.
     return "latest" if name == "latest" else min(int(name), _LAST_VERSION)
 

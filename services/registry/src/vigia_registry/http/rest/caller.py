@@ -25,11 +25,16 @@ SERVICE = "vigia"
 
 
 class Action(StrEnum):
-    """What a key's policy must allow."""
+    """What the caller's policies must allow.
+
+    Names of Vigia's own begin with a verb of the managed policies' (``identity.managed``), so that roles cover what is
+    added.
+    """
 
     READ_CAMERAS = "vigia:ReadCameras"  # and lines
     CHANGE_CAMERAS = "vigia:ChangeCameras"
     READ_MODELS = "vigia:ReadModels"  # and hosting
+    MANAGE_IDENTITY = "vigia:ManageIdentity"  # users, keys, roles, policies, accounts
     # What AWS calls these, so that its managed policies hold here too.
     RUN_TRIALS = "lookoutvision:StartTrialDetection"  # and verify predictions
     LIST_TRIALS = "lookoutvision:ListTrialDetections"
@@ -59,9 +64,12 @@ class Door:
         """A router whose changes are in the audit."""
         return APIRouter(prefix=prefix, tags=tags, route_class=audited(self.deps))
 
-    def caller(self, action: Action) -> Callable[[Request], Awaitable[Owner]]:
-        """A dependency: the caller's account and region, once it has proven that it may do ``action``."""
-        identify = signed_in(self.authenticator, SERVICE, action.value)
+    def caller(self, action: Action, resource: str = "*") -> Callable[[Request], Awaitable[Owner]]:
+        """A dependency: the caller's account and region, once it has proven that it may do ``action``.
+
+        ``resource``: to what, such as ``camera/{camera_id}``, with the path's parameters.
+        """
+        identify = signed_in(self.authenticator, SERVICE, action.value, resource)
         home = self.deps.settings.bootstrap.region
 
         async def owner(request: Request) -> Owner:

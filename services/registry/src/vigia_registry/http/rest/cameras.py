@@ -63,8 +63,9 @@ class CameraPage(Answer):
 def create_router(door: Door) -> APIRouter:
     """Routes of cameras."""
     router = door.router("/cameras", tags=["cameras"])
-    reader = Depends(door.caller(Action.READ_CAMERAS))
-    changer = Depends(door.caller(Action.CHANGE_CAMERAS))
+    lister = Depends(door.caller(Action.READ_CAMERAS))
+    reader = Depends(door.caller(Action.READ_CAMERAS, "camera/{camera_id}"))
+    changer = Depends(door.caller(Action.CHANGE_CAMERAS, "camera/{camera_id}"))
 
     @router.put(
         "/{camera_id}",
@@ -81,7 +82,7 @@ def create_router(door: Door) -> APIRouter:
 
     @router.get("", summary="List cameras")
     async def index(
-        line: str | None = None, limit: Limit = 50, cursor: Cursor = None, owner: Owner = reader
+        line: str | None = None, limit: Limit = 50, cursor: Cursor = None, owner: Owner = lister
     ) -> CameraPage:
         async with door.transaction() as session:
             page = await service.page(session, door.pages, owner, line, cursor, limit)

@@ -48,11 +48,13 @@ class LinePage(Answer):
 def create_router(door: Door) -> APIRouter:
     """Routes of lines."""
     router = door.router("/lines", tags=["lines"])
-    reader = Depends(door.caller(Action.READ_CAMERAS))
-    changer = Depends(door.caller(Action.CHANGE_CAMERAS))
+    lister = Depends(door.caller(Action.READ_CAMERAS))
+    creator = Depends(door.caller(Action.CHANGE_CAMERAS))
+    reader = Depends(door.caller(Action.READ_CAMERAS, "line/{line_id}"))
+    changer = Depends(door.caller(Action.CHANGE_CAMERAS, "line/{line_id}"))
 
     @router.post("", status_code=201, summary="Create a line", name="CreateLine", responses=problems(400, 409))
-    async def create(body: NewLine, owner: Owner = changer) -> LineItem:
+    async def create(body: NewLine, owner: Owner = creator) -> LineItem:
         async with door.transaction() as session:
             return _item(await service.create(session, owner, body.line_id, body.description))
 
@@ -68,7 +70,7 @@ def create_router(door: Door) -> APIRouter:
         return _item(line)
 
     @router.get("", summary="List lines")
-    async def index(limit: Limit = 50, cursor: Cursor = None, owner: Owner = reader) -> LinePage:
+    async def index(limit: Limit = 50, cursor: Cursor = None, owner: Owner = lister) -> LinePage:
         async with door.transaction() as session:
             page = await service.page(session, door.pages, owner, cursor, limit)
         return LinePage(items=[_item(line) for line in page.items], next=page.next_token)

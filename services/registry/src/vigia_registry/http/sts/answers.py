@@ -1,0 +1,102 @@
+"""Answers and errors as XML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from xml.sax.saxutils import escape
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vigia_runtime.errors import AccessDenied, AppError, Conflict, InvalidInput, LimitExceeded, Unavailable
+from vigia_runtime.http import request_id
+from vigia_runtime.sigv4 import SignatureError
+
+NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
+
+#: Members of a result: texts, or structures of some.
+Members = Mapping[str, "str | Members"]
+
+#: What signature errors are called in this protocol, where that differs.
+_SIGNATURES: Final = {
+    "UnrecognizedClientException": "InvalidClientTokenId",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+}
+
+
+class InvalidActionError(AppError):
+    """No operation has this name and version."""
+
+    def __init__(self, action: str, version: str) -> None:
+        super().__init__("invalid_action", f"Could not find operation {action[:100]} for version {version[:20]}")
+
+
+def answered(request: Request, action: str, result: Members) -> Response:
+    """The result of an operation."""
+    body = f"<{action}Result>{_members(result)}</{action}Result>"
+    metadata = f"<ResponseMetadata><RequestId>{request_id(request)}</RequestId></ResponseMetadata>"
+    return _respond(request, 200, f'<{action}Response xmlns="{NAMESPACE}">{body}{metadata}</{action}Response>')
+
+
+def failed(request: Request, error: AppError) -> Response:
+    """An error of the core as the protocol names it."""
+    status, code = _named(error)
+    return _failed(request, status, code, error.message)
+
+
+def unavailable(request: Request) -> Response:
+    """Something behind this does not answer now."""
+    return _failed(request, 503, "ServiceUnavailable", "The request has failed due to a temporary failure.")
+
+
+def internal(request: Request) -> Response:
+    """What a client learns of a fault on our side."""
+    return _failed(request, 500, "InternalFailure", "The request processing has failed because of an unknown error.")
+
+
+def _named(error: AppError) -> tuple[int, str]:
+    match error:
+        case SignatureError():
+            return error.status, _SIGNATURES.get(error.code, error.code)
+        case AccessDenied():
+            return 403, "AccessDenied"
+        case InvalidInput(code="malformed_policy"):
+            return 400, "MalformedPolicyDocument"
+        case InvalidInput(code="policy_too_large"):
+            return 400, "PackedPolicyTooLarge"
+        case InvalidInput():
+            return 400, "ValidationError"
+        case InvalidActionError():
+            return 400, "InvalidAction"
+        case LimitExceeded(code="body_too_large"):
+            return 413, "RequestEntityTooLarge"
+        case Conflict() | LimitExceeded():
+            return 409, "LimitExceeded"
+        case Unavailable():
+            return 503, "ServiceUnavailable"
+        case _:
+            return 400, "ValidationError"
+
+
+def _failed(request: Request, status: int, code: str, message: str) -> Response:
+    kind = "Sender" if status < 500 else "Receiver"
+    error = _members({"Error": {"Type": kind, "Code": code, "Message": message}, "RequestId": request_id(request)})
+    return _respond(request, status, f'<ErrorResponse xmlns="{NAMESPACE}">{error}</ErrorResponse>')
+
+
+def _members(members: Members) -> str:
+    return "".join(
+        f"<{name}>{_text(value) if isinstance(value, str) else _members(value)}</{name}>"
+        for name, value in members.items()
+    )
+
+
+def _text(value: str) -> str:
+    """Characters that XML cannot carry are left out."""
+    return escape("".join(c for c in value if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd"))
+
+
+def _respond(request: Request, status: int, text: str) -> Response:
+    headers = {"x-amzn-requestid": request_id(request)}
+    return Response(text.encode(), status, headers=headers, media_type="text/xml")
