@@ -11,6 +11,7 @@ from aggregator_help import ACCOUNT
 
 from vigia_aggregator.entrypoints.context import Context
 from vigia_aggregator.entrypoints.http import make_app
+from vigia_runtime.policies import allowing
 from vigia_runtime.signin import Credential
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -31,7 +32,11 @@ class Keys:
         if access_key_id not in known:
             return None
         account, actions = known[access_key_id]
-        return Credential(access_key_id, "secret", None, account, f"arn:aws:iam::{account}:user/x", actions)
+        policies = (allowing(*actions),)
+        return Credential(access_key_id, "secret", None, account, f"arn:aws:iam::{account}:user/x", policies)
+
+    async def used(self, credential: Credential, service: str) -> None:
+        """Nobody asks."""
 
 
 @asynccontextmanager

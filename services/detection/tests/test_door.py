@@ -11,10 +11,11 @@ from prometheus_client import REGISTRY
 from vigia_contracts.audit import Call, CallOutcome
 from vigia_contracts.deployments import Deployment
 from vigia_contracts.events import Event
-from vigia_detection.app.detect import Reply, Request
+from vigia_detection.app.detect import Permit, Reply, Request
 from vigia_detection.entrypoints.calls import CallLog
 from vigia_detection.entrypoints.http import Door, create
 from vigia_runtime.errors import Transient
+from vigia_runtime.policies import allowing
 from vigia_runtime.signin import Authenticator, Credential
 from vigia_vision.interpret import Answer
 
@@ -25,7 +26,11 @@ class OneKey:
     """A source with one credential."""
 
     async def credential(self, access_key_id: str) -> Credential | None:
-        return Credential("key", "secret", None, "123456789012", "arn:aws:iam::123456789012:user/x", ("*",))
+        arn = "arn:aws:iam::123456789012:user/x"
+        return Credential("key", "secret", None, "123456789012", arn, (allowing("*"),))
+
+    async def used(self, credential: Credential, service: str) -> None:
+        """Nobody asks."""
 
 
 class Written:
@@ -60,7 +65,7 @@ def door_of(detector: Any, written: Written, concurrency: int = 1) -> Door:
 async def test_a_full_door_throttles_and_opens_again(kit: Any) -> None:
     release, entered = asyncio.Event(), asyncio.Event()
 
-    async def detector(request: Request) -> Reply:
+    async def detector(request: Request, permit: Permit) -> Reply:
         entered.set()
         await release.wait()
         return Reply(Answer(0.1, False, 0.9, (), 1.0, None), None)
@@ -85,7 +90,7 @@ async def test_a_full_door_throttles_and_opens_again(kit: Any) -> None:
 
 
 async def test_a_bug_is_an_internal_error_without_its_text(kit: Any) -> None:
-    async def detector(request: Request) -> Reply:
+    async def detector(request: Request, permit: Permit) -> Reply:
         raise ZeroDivisionError("a secret detail")
 
     written = Written()

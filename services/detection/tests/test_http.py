@@ -22,9 +22,41 @@ from PIL import Image
 
 import vigia_client
 from vigia_contracts.inspections import InvalidCause, Origin, Verdict
+from vigia_runtime.policies import allowing, canonical
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a-secret-of-the-test"
 TOKEN = "internal-token"
+PRODUCTION = {"StringEquals": {"aws:ResourceTag/stage": "production"}}
+ONE_MODEL = "arn:aws:lookoutvision:us-east-1:123456789012:model/plain/*"
+POLICIES = {
+    KEY: allowing("lookoutvision:*"),
+    "AKIAREADONLY": allowing("lookoutvision:Describe*"),
+    "AKIAPRODUCTION": canonical(
+        {
+            "Statement": {
+                "Effect": "Allow",
+                "Action": "LookoutVision:DetectAnomalies",
+                "Resource": "*",
+                "Condition": PRODUCTION,
+            }
+        }
+    ),
+    "AKIAONEMODEL": canonical(
+        {"Statement": {"Effect": "Allow", "Action": ["lookoutvision:DetectAnomalies"], "Resource": ONE_MODEL}}
+    ),
+    "ASIASESSION": allowing("lookoutvision:*"),
+    "ASIAEXPIRED": allowing("lookoutvision:*"),
+    "ASIABOUNDED": allowing("lookoutvision:*"),
+}
+SESSIONS: dict[str, dict[str, Any]] = {
+    "ASIASESSION": {"session_token": "the-token", "expires_at": "2999-01-01T00:00:00Z"},
+    "ASIAEXPIRED": {"session_token": "the-token", "expires_at": "2020-01-01T00:00:00Z"},
+    "ASIABOUNDED": {
+        "session_token": "the-token",
+        "expires_at": "2999-01-01T00:00:00Z",
+        "session_policies": [POLICIES["AKIAPRODUCTION"]],
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +67,20 @@ def registry(kit: Any) -> Iterator[str]:
     @app.get("/internal/v1/credentials/{key}")
     async def credential(key: str, request: Request) -> Any:
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
-        actions = {KEY: ["lookoutvision:*"], "AKIAREADONLY": ["lookoutvision:Describe*"]}.get(key)
-        if actions is None:
+        if key not in POLICIES:
             return JSONResponse({}, 404)
-        return {
+        answer = {
             "access_key_id": key,
             "secret_access_key": SECRET,
             "account_id": kit.account,
             "principal_arn": f"arn:aws:iam::{kit.account}:user/tester",
-            "actions": actions,
+            "policies": [POLICIES[key]],
         }
+        return answer | SESSIONS.get(key, {})
+
+    @app.post("/internal/v1/credentials/{key}/uses", status_code=204)
+    async def use(key: str) -> None:
+        return None
 
     @app.get("/2020-11-20/projects/{project}/models/{version}")
     async def describe(project: str, version: str, request: Request) -> Any:
@@ -69,7 +105,8 @@ def registry(kit: Any) -> Iterator[str]:
 async def door(line: Any, tiny: str, registry: str, kit: Any) -> AsyncIterator[str]:
     """The address of a running http process. Hosted: ``cookies/1`` (segmentation) and ``plain/1`` (classification)."""
     await line.deploy("model", tiny)
-    await line.deploy("model", tiny, project="plain", manifest=kit.manifest("anomaly-classification"))
+    tags = {"stage": "production"}
+    await line.deploy("model", tiny, project="plain", manifest=kit.manifest("anomaly-classification"), tags=tags)
     await line.deploy("model", tiny, project="broken", manifest=kit.manifest(side=24))
     await line.deploy("model", "not-in-triton", project="absent")
     port = kit.free_port()
@@ -85,7 +122,9 @@ async def door(line: Any, tiny: str, registry: str, kit: Any) -> AsyncIterator[s
         yield f"http://127.0.0.1:{port}"
 
 
-def client(door: str, monkeypatch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> Any:
+def client(
+    door: str, monkeypatch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET, token: str | None = None
+) -> Any:
     monkeypatch.setenv("AWS_DATA_PATH", str(Path(vigia_client.__file__).parent / "data"))
     return boto3.session.Session().client(
         "lookoutvision",
@@ -93,6 +132,7 @@ def client(door: str, monkeypatch: pytest.MonkeyPatch, key: str = KEY, secret: s
         region_name="us-east-1",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
+        aws_session_token=token,
         config=Config(retries={"total_max_attempts": 1}),
     )
 
@@ -282,3 +322,33 @@ async def test_every_call_of_a_known_caller_is_written_down(
     # The inspection and the record are of one request.
     assert any(one.frame_id == first.requestID for one in line.inspections)
     assert "secret-of-the-test" not in "".join(call.model_dump_json() for call in made)
+
+
+async def test_policies_may_ask_for_the_model_and_its_tags(
+    door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = kit.picture(defect=False)
+    for key in ("AKIAPRODUCTION", "AKIAONEMODEL"):
+        aws = client(door, monkeypatch, key=key)
+        assert await ask(aws, image, project="plain")
+        assert await ask(aws, image, project="plain", version="latest")
+        for named in ({"version": "1"}, {"version": "latest"}, {"version": "2"}, {"project": "nothing"}):
+            code, status, message = await refusal(aws, image, **named)
+            assert (code, status) == ("AccessDeniedException", 403)
+            assert "lookoutvision:DetectAnomalies on resource: arn:aws:lookoutvision:us-east-1:" in message
+    assert (await refusal(client(door, monkeypatch, key="AKIAONEMODEL"), image, project="plain", version="7"))[1] == 404
+
+
+async def test_sessions_are_verified_with_their_token_and_bounds(
+    door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = kit.picture(defect=False)
+    assert await ask(client(door, monkeypatch, key="ASIASESSION", token="the-token"), image)
+    for token in (None, "another", "the-tokem"):
+        stolen = client(door, monkeypatch, key="ASIASESSION", token=token)
+        assert (await refusal(stolen, image))[:2] == ("UnrecognizedClientException", 403)
+    expired = client(door, monkeypatch, key="ASIAEXPIRED", token="the-token")
+    assert (await refusal(expired, image))[:2] == ("ExpiredTokenException", 403)
+    bounded = client(door, monkeypatch, key="ASIABOUNDED", token="the-token")
+    assert await ask(bounded, image, project="plain")
+    assert (await refusal(bounded, image))[:2] == ("AccessDeniedException", 403)

@@ -28,6 +28,7 @@ from vigia_ingestion.entrypoints.http import push_app
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.table import CompactedTable
 from vigia_runtime.objects import ObjectStore
+from vigia_runtime.policies import allowing, canonical
 from vigia_runtime.settings import ObjectSettings
 from vigia_runtime.signin import Authenticator, Credential
 from vigia_stack.testing import ObjectStoreAddress
@@ -35,14 +36,19 @@ from vigia_stack.testing import ObjectStoreAddress
 from .conftest import ACCOUNT, Plant, camera, jpeg, until
 
 URL = "http://vigia.test/api/v1/frames"
+FOLDER = f"arn:aws:vigia::{ACCOUNT}:camera/folder"
 
 
 class Keys:
-    """Two keys: a camera's, and one that may only read."""
+    """Keys: of all cameras, of one other camera, and one that may only read."""
 
     async def credential(self, access_key_id: str) -> Credential | None:
-        actions = {"AKCAMERA": ("vigia:PutFrame",), "AKREADER": ("vigia:Read*",)}.get(access_key_id)
-        if actions is None:
+        policies = {
+            "AKCAMERA": allowing("vigia:PutFrame"),
+            "AKFOLDER": canonical({"Statement": {"Effect": "Allow", "Action": "vigia:PutFrame", "Resource": FOLDER}}),
+            "AKREADER": allowing("vigia:Read*"),
+        }
+        if access_key_id not in policies:
             return None
         return Credential(
             access_key_id=access_key_id,
@@ -50,8 +56,11 @@ class Keys:
             session_token=None,
             account_id=ACCOUNT,
             principal_arn=f"arn:aws:iam::{ACCOUNT}:user/{access_key_id}",
-            actions=actions,
+            policies=(policies[access_key_id],),
         )
+
+    async def used(self, credential: Credential, service: str) -> None:
+        """Nobody asks."""
 
 
 @dataclass
@@ -170,6 +179,15 @@ async def test_the_door_is_closed_without_a_credential(door: Door) -> None:
     assert (await door.client.post(url, content=jpeg(0))).status_code in {401, 403}
     assert (await door.client.post(url, content=jpeg(0), auth=("AKCAMERA", "wrong"))).status_code == 401
     assert (await door.client.post(url, content=jpeg(0), auth=("AKREADER", "secret"))).status_code == 403
+
+
+async def test_a_key_may_send_for_one_camera_alone(door: Door) -> None:
+    key = ("AKFOLDER", "secret")
+    refused = await door.client.post(f"{URL}/pushed", content=jpeg(0), auth=key)
+    assert (refused.status_code, refused.json()["code"]) == (403, "access_denied")
+    assert refused.json()["detail"].endswith(f"vigia:PutFrame on resource: arn:aws:vigia::{ACCOUNT}:camera/pushed")
+    known = await door.client.post(f"{URL}/folder", content=jpeg(0), auth=key)
+    assert (known.status_code, known.json()["code"]) == (409, "not_a_push_camera")
 
 
 async def test_a_signed_request_is_taken_and_a_changed_one_is_not(door: Door) -> None:

@@ -69,7 +69,7 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[DoorStub]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = do_PUT = answer  # noqa: N815 - the base class looks for these names
+        do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = answer  # noqa: N815 - the base class looks for these names
 
         def log_message(self, format: str, *args: object) -> None:
             return

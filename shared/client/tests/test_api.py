@@ -22,7 +22,7 @@ async def credential(access_key_id: str) -> Credential | None:
         session_token=None,
         account_id="1",
         principal_arn="arn:aws:iam::1:root",
-        actions=("*",),
+        policies=(),
     )
 
 

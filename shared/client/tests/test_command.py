@@ -104,6 +104,111 @@ def test_the_audit_shows_who_called_what_on_what(door: DoorStub) -> None:
     assert json.loads(vigia("audit", "--json")) == call
 
 
+USER = {
+    "name": "ana",
+    "policies": ["operator"],
+    "inline": {"mine": {}},
+    "created_at": "2026-01-02T03:04:05Z",
+}
+NEW_KEY = {"access_key_id": "AKIANEW", "secret_access_key": "told/once", "status": "Active"}
+
+
+def test_users_and_their_keys(door: DoorStub, tmp_path: Path) -> None:
+    key = NEW_KEY | {"created_at": USER["created_at"], "last_used_at": None, "last_used_service": None}
+    door.answers = {
+        "PUT /api/v1/iam/users/ana": (201, USER),
+        "GET /api/v1/iam/users": (200, {"items": [USER], "next": None}),
+        "GET /api/v1/iam/users/ana": (200, USER),
+        "POST /api/v1/iam/users/ana/access-keys": (201, NEW_KEY),
+        "GET /api/v1/iam/users/ana/access-keys": (200, {"items": [key], "next": None}),
+        "PATCH /api/v1/iam/users/ana/access-keys/AKIANEW": (200, key),
+        "DELETE /api/v1/iam/users/ana/access-keys/AKIANEW": (204, None),
+        "DELETE /api/v1/iam/users/ana": (204, None),
+    }
+    file = tmp_path / "mine.json"
+    file.write_text('{"Statement": []}')
+    said = vigia("iam", "users", "put", "ana", "--policy", "operator", "--policy", "p2", "--inline", f"mine={file}")
+    assert "operator, p2, mine" in said
+    assert json.loads(door.asked[-1].body) == {"policies": ["operator", "p2"], "inline": {"mine": {"Statement": []}}}
+    assert "ana" in vigia("iam", "users", "list")
+    assert json.loads(vigia("iam", "users", "show", "ana")) == USER
+    assert vigia("iam", "keys", "add", "ana") == "AWS_ACCESS_KEY_ID=AKIANEW\nAWS_SECRET_ACCESS_KEY=told/once\n"
+    assert "never" in vigia("iam", "keys", "list", "ana")
+    assert "inactive" in vigia("iam", "keys", "disable", "ana", "AKIANEW")
+    assert json.loads(door.asked[-1].body) == {"status": "Inactive"}
+    vigia("iam", "keys", "enable", "ana", "AKIANEW")
+    assert json.loads(door.asked[-1].body) == {"status": "Active"}
+    assert "deleted" in vigia("iam", "keys", "delete", "ana", "AKIANEW")
+    assert "deleted" in vigia("iam", "users", "delete", "ana")
+
+
+def test_policies_and_roles(door: DoorStub, tmp_path: Path) -> None:
+    policy = {"name": "mine", "managed": False, "description": "of mine", "document": {"Statement": []}}
+    role = USER | {"name": "shift", "arn": "arn:aws:iam::1:role/shift", "trust": ["222233334444"]}
+    door.answers = {
+        "PUT /api/v1/iam/policies/mine": (201, policy),
+        "GET /api/v1/iam/policies": (200, {"items": [policy], "next": None}),
+        "GET /api/v1/iam/policies/mine": (200, policy),
+        "DELETE /api/v1/iam/policies/mine": (204, None),
+        "PUT /api/v1/iam/roles/shift": (201, role),
+        "GET /api/v1/iam/roles": (200, {"items": [role], "next": None}),
+        "GET /api/v1/iam/roles/shift": (200, role),
+        "DELETE /api/v1/iam/roles/shift": (204, None),
+    }
+    file = tmp_path / "mine.json"
+    file.write_text('{"Statement": []}')
+    assert "stored" in vigia("iam", "policies", "put", "mine", str(file), "--description", "of mine")
+    assert json.loads(door.asked[-1].body) == {"document": {"Statement": []}, "description": "of mine"}
+    assert "of mine" in vigia("iam", "policies", "list")
+    assert json.loads(vigia("iam", "policies", "show", "mine")) == policy
+    assert "deleted" in vigia("iam", "policies", "delete", "mine")
+    options = ("--trust", "222233334444", "--policy", "operator", "--max-session-seconds", "7200")
+    assert role["arn"] in vigia("iam", "roles", "put", "shift", *options)
+    assert json.loads(door.asked[-1].body) == {
+        "policies": ["operator"],
+        "inline": {},
+        "trust": ["222233334444"],
+        "max_session_seconds": 7200,
+    }
+    assert "222233334444" in vigia("iam", "roles", "list")
+    assert json.loads(vigia("iam", "roles", "list", "--json")) == role
+    assert json.loads(vigia("iam", "roles", "show", "shift")) == role
+    assert "deleted" in vigia("iam", "roles", "delete", "shift")
+    file.write_text("{")
+    for arguments in (["policies", "put", "mine", str(file)], ["users", "put", "ana", "--inline", "mine"]):
+        assert CliRunner().invoke(app, ["iam", *arguments]).exit_code == 2
+
+
+def test_asking_what_somebody_may_do_says_it_by_exit_code_too(door: DoorStub) -> None:
+    matched = [{"policy": "inline careful", "statement": "Production"}]
+    door.answers["POST /api/v1/iam/simulate"] = [
+        (200, {"decision": "allowed", "matched": []}),
+        (200, {"decision": "explicitDeny", "matched": matched}),
+    ]
+    assert vigia("iam", "simulate", "vigia:ReadCameras", "--role", "shift") == "allowed\n"
+    keys = ("--context", "aws:TagKeys=a", "--context", "aws:TagKeys=b", "--context", "aws:ResourceTag/stage=production")
+    arguments = ["iam", "simulate", "lookoutvision:StopModel", "arn:aws:x:::y", "--user", "ana", *keys]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert "by statement Production of policy inline careful" in done.output
+    assert json.loads(door.asked[-1].body) == {
+        "user": "ana",
+        "action": "lookoutvision:StopModel",
+        "resource": "arn:aws:x:::y",
+        "context": {"aws:TagKeys": ["a", "b"], "aws:ResourceTag/stage": "production"},
+    }
+    assert CliRunner().invoke(app, ["iam", "simulate", "a:B"]).exit_code == 2
+
+
+def test_an_account_is_added_with_its_first_key(door: DoorStub) -> None:
+    answer = {"account_id": "222233334444", "access_key": NEW_KEY}
+    door.answers["POST /api/v1/iam/accounts"] = (201, answer)
+    item = {"account_id": "222233334444", "created_at": USER["created_at"]}
+    door.answers["GET /api/v1/iam/accounts"] = (200, {"items": [item], "next": None})
+    assert "AWS_SECRET_ACCESS_KEY=told/once" in vigia("iam", "accounts", "add", "222233334444")
+    assert "222233334444" in vigia("iam", "accounts", "list")
+
+
 def test_inspections_show_part_verdict_score_and_latency(door: DoorStub) -> None:
     door.answers["GET /api/v1/inspections"] = (200, {"items": [INSPECTION], "next": None})
     row = vigia("inspections", "--camera", "oven-1", "--verdict", "reject")

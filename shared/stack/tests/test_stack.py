@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from botocore.configloader import load_config
 
 from vigia_stack import client
 from vigia_stack.errors import NotReady, StackError
@@ -143,7 +144,12 @@ def test_client_env_can_be_read_by_a_shell_and_only_by_its_owner(tmp_path: Path)
     shell = f"set -eu; set -a; . {file}; exec env -0"
     lines = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout.split("\0")
     values = dict(line.split("=", 1) for line in lines if "=" in line)
-    assert values["AWS_ENDPOINT_URL_LOOKOUTVISION"] == values["VIGIA_URL"]
+    assert values["AWS_ENDPOINT_URL_LOOKOUTVISION"] == values["AWS_ENDPOINT_URL_STS"] == values["VIGIA_URL"]
+    # Profiles that name a role ask STS by themselves, and find it in the profile's services.
+    config = load_config(values["AWS_CONFIG_FILE"])
+    for name in ("default", *client.PROFILES):
+        services = config["services"][config["profiles"][name]["services"]]
+        assert services["sts"]["endpoint_url"] == values["VIGIA_URL"]
     assert values["VIGIA_POSTGRES"].startswith("postgresql://vigia:")
     assert values["AWS_ACCESS_KEY_ID"] == site.secret("access-key-id")
 

@@ -26,6 +26,7 @@ from vigia_client.service_model import data_path
 from vigia_contracts.topics import AUDIT, TRAINING_EVENTS, TRAINING_JOBS, dead_topic
 from vigia_registry.bootstrap import open_deps
 from vigia_registry.entrypoints import http, worker
+from vigia_registry.identity import repository as identity_rows
 from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Owner, Vault
 from vigia_registry.migrate import migrate
@@ -33,9 +34,9 @@ from vigia_registry.settings import BootstrapSettings, LimitSettings, RateSettin
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.lifecycle import Lifecycle
+from vigia_runtime.policies import canonical
 from vigia_runtime.sealing import Keyring, is_sealed
 from vigia_runtime.settings import HttpSettings, KafkaSettings, ObjectSettings, PostgresSettings
-from vigia_runtime.signin import Credential
 from vigia_stack.parts.objects import ObjectStoreAddress
 
 T = TypeVar("T")
@@ -148,22 +149,29 @@ class Registry:
 
         return asyncio.run(live())
 
-    def add_key(self, account: str = ACCOUNT, *, actions: tuple[str, ...] = ("*",), **more: Any) -> tuple[str, str]:
-        """A further access key, of a new account if need be."""
-        key, secret = f"AKIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex
+    def add_key(
+        self, account: str = ACCOUNT, *, actions: tuple[str, ...] = ("*",), user: str | None = None
+    ) -> tuple[str, str]:
+        """A further access key, of a new user, of a new account if need be."""
+        document = canonical({"Statement": {"Effect": "Allow", "Action": list(actions), "Resource": "*"}})
+        return self.add_user(user or f"u-{uuid.uuid4().hex[:12]}", document, account=account)
+
+    def add_user(
+        self, name: str, *documents: str, policies: tuple[str, ...] = (), account: str = ACCOUNT
+    ) -> tuple[str, str]:
+        """A user with these documents and policies, new or changed, and a key of it."""
         vault = Vault(self.settings.secret_key.get_secret_value())
+        owner = Owner(account, REGION)
+        inline = {f"p{number}": document for number, document in enumerate(documents)}
 
-        async def work(deps: Any) -> None:
+        async def work(deps: Any) -> tuple[str, str]:
             async with deps.database.transaction() as session:
-                await identity.put_admin(session, vault, account, f"AKIA{uuid.uuid4().hex[:16].upper()}", "unused")
-                await identity.put_key(
-                    session,
-                    vault,
-                    Credential(key, secret, None, account, f"arn:aws:iam::{account}:user/test", actions, **more),
-                )
+                await identity_rows.add_account(session, account)
+                await identity.put_user(session, owner, name, policies, inline)
+                key, secret = await identity.add_key(session, vault, owner, name)
+                return key.access_key_id, secret
 
-        self.run(work)
-        return key, secret
+        return self.run(work)
 
 
 def until(what: Callable[[], T | None], seconds: float = 20) -> T:

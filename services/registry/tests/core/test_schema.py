@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import fnmatch
+
 import psycopg
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import CheckConstraint, create_engine
+from sqlalchemy import CheckConstraint, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from vigia_registry import migrate
-from vigia_registry.db import SCHEMA
+from vigia_registry.db import SCHEMA, Database
+from vigia_registry.identity import credentials
+from vigia_registry.identity.domain import Vault
 from vigia_registry.jobs import schema as jobs
 from vigia_registry.jobs.queue import JOBS_SCHEMA
 from vigia_registry.schema import metadata
+from vigia_runtime.policies import Decision, decide
 
 
 def tables(url: str, schema: str = SCHEMA) -> set[str]:
@@ -66,6 +73,48 @@ def test_the_database_is_what_the_code_says(postgres_url: str) -> None:
     }
     assert expected
     assert named == expected
+
+
+async def test_keys_from_before_there_were_users_go_on_signing(postgres_url: str) -> None:
+    vault = Vault("k" * 32)
+    account = "111122223333"
+    arn = f"arn:aws:iam::{account}:user/"
+    before = [
+        ("AKIAADMIN0000000001", f"{arn}admin", ["*"], True),
+        ("AKIAADMIN0000000002", f"{arn}admin", ["*"], True),
+        ("AKIAREADER000000001", f"{arn}admin", ["lookoutvision:Describe*", "vigia:Read*"], True),
+        ("AKIAOFF000000000001", f"{arn}off", [], False),
+        ("AKIANOACTIONS000001", f"{arn}idle", [], True),
+        ("AKIAODDNAME00000001", "arn:reader", ["vigia:Read*"], True),
+    ]
+    await asyncio.to_thread(migrate.upgrade, postgres_url, "0002")
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("insert into registry.accounts (id) values (%s)", [account])
+        for key, principal, actions, enabled in before:
+            connection.execute(
+                "insert into registry.access_keys (access_key_id, account_id, secret, principal_arn, actions, enabled) "
+                "values (%s, %s, %s, %s, %s, %s)",
+                [key, account, vault.seal(f"secret of {key}"), principal, actions, enabled],
+            )
+    await asyncio.to_thread(migrate.upgrade, postgres_url)
+    engine = create_async_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://"))
+    async with Database(engine).transaction() as session:
+        for key, principal, actions, enabled in before:
+            found = await credentials.credential(session, vault, key)
+            if not enabled:
+                assert found is None
+                continue
+            assert found is not None
+            assert (found.secret_access_key, found.principal_arn) == (f"secret of {key}", principal)
+            assert found.principal_id.startswith("AIDA")
+            for action in ("lookoutvision:DescribeModel", "lookoutvision:DeleteModel", "vigia:ReadCameras"):
+                may = any(fnmatch.fnmatchcase(action, pattern) for pattern in actions)
+                assert (decide(found, action, "*") is Decision.ALLOWED) is may, (key, action)
+        rows = await session.execute(text("select access_key_id, user_name from registry.access_keys"))
+        names = {row.access_key_id: row.user_name for row in rows}
+    await engine.dispose()
+    assert names["AKIAADMIN0000000001"] == names["AKIAADMIN0000000002"] != names["AKIAREADER000000001"]
+    assert len(set(names.values())) == 5
 
 
 def test_job_tables_are_made_once_and_kept(postgres_url: str) -> None:

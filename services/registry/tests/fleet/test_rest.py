@@ -16,8 +16,8 @@ from vigia_registry.hosting import announcements, repository, service
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.versions import Change
 from vigia_registry.identity import service as identity
-from vigia_registry.identity.domain import Vault
-from vigia_runtime.signin import Credential
+from vigia_registry.identity.domain import Owner, Vault
+from vigia_runtime.policies import allowing
 
 KEY_ACCOUNT = "123456789012"
 KEY = ("AKIAFLEETTESTS000001", "fleet-secret")
@@ -137,15 +137,16 @@ async def test_bad_ids_and_strangers_are_refused(client: httpx.AsyncClient, flee
     async with fleet.deps.database.transaction() as session:
         vault = Vault(fleet.deps.settings.secret_key.get_secret_value())
         await identity.put_admin(session, vault, "210987654321", "AKIAOTHERACCOUNT0001", "other-secret")
-        reader = Credential("AKIAREADERONLY000001", "reader-secret", None, KEY_ACCOUNT, "arn:reader", ("vigia:Read*",))
-        await identity.put_key(session, vault, reader)
+        owner = Owner(KEY_ACCOUNT, "us-east-1")
+        await identity.put_user(session, owner, "reader", [], {"reads": allowing("vigia:Read*")})
+        key, secret = await identity.add_key(session, vault, owner, "reader")
     stranger = ("AKIAOTHERACCOUNT0001", "other-secret")
     assert (await client.get("/cameras/oven-1", auth=stranger)).status_code == 404
     assert (await client.put("/cameras/oven-1", json={"source": RTSP}, auth=stranger)).status_code == 409
     assert (await client.delete("/cameras/oven-1", auth=stranger)).status_code == 404
     assert (await client.get("/cameras", auth=stranger)).json() == {"items": [], "next": None}
     assert (await client.get("/cameras", auth=(KEY[0], "wrong"))).status_code == 401
-    reading = ("AKIAREADERONLY000001", "reader-secret")
+    reading = (key.access_key_id, secret)
     assert (await client.get("/cameras/oven-1", auth=reading)).status_code == 200
     assert (await client.delete("/cameras/oven-1", auth=reading)).status_code == 403
 

@@ -142,7 +142,7 @@ async def holders(session: AsyncSession, account_id: str, policy_name: str, limi
     """Up to ``limit`` users and roles that have the policy, as "user NAME" and "role NAME"."""
     found: list[str] = []
     for kind, table in (("user", users), ("role", roles)):
-        query = select(table.c.name).where(table.c.account_id == account_id, table.c.policies.any(policy_name))
+        query = select(table.c.name).where(table.c.account_id == account_id, table.c.policies.contains([policy_name]))
         rows = await session.execute(query.order_by(table.c.name).limit(limit))
         found += [f"{kind} {row.name}" for row in rows]
     return found[:limit]
