@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -267,18 +266,21 @@ def plant(registry: Registry) -> Iterator[Registry]:
         for version, tags in ((1, {}), (2, {"stage": "production", "line": "oven"})):
             add_version(registry, identity, project, version, tags)
     yield registry
+    registry.sql("delete from registry.tags where starts_with(resource_arn, %s)", ARN)
     registry.sql("delete from registry.model_versions where account_id = %s", ACCOUNT)
     registry.sql("delete from registry.projects where account_id = %s", ACCOUNT)
 
 
 def add_version(registry: Registry, project_id: uuid.UUID, project: str, version: int, tags: dict[str, str]) -> None:
+    arn = f"{ARN}:model/{project}/{version}"
     registry.sql(
-        "insert into registry.model_versions (id, arn, project_id, account_id, region, version, state, tags, output, "
-        "training_manifest) values (gen_random_uuid(), %s, %s, %s, %s, %s, 'TRAINED', %s, "
+        "insert into registry.model_versions (id, arn, project_id, account_id, region, version, state, output, "
+        "training_manifest) values (gen_random_uuid(), %s, %s, %s, %s, %s, 'TRAINED', "
         '\'{"bucket": "b", "prefix": ""}\', \'{"bucket": "b", "key": "k"}\')',
-        *(f"{ARN}:model/{project}/{version}", project_id, ACCOUNT, REGION, version),
-        json.dumps([{"key": key, "value": value} for key, value in tags.items()]),
+        *(arn, project_id, ACCOUNT, REGION, version),
     )
+    for key, value in tags.items():
+        registry.sql("insert into registry.tags (resource_arn, key, value) values (%s, %s, %s)", arn, key, value)
 
 
 def call(deps: Any, operation: Any, scene: Scene, version: str) -> Call:
@@ -290,7 +292,7 @@ def call(deps: Any, operation: Any, scene: Scene, version: str) -> Call:
         "jobName": "job",
         "resourceArn": quote(f"{ARN}:model/{scene.project}/{scene.version}", safe=""),
     }
-    path = operation.match(operation.path.format(**values).split("/"))
+    path = operation.match(operation.path.replace("+}", "}").format(**values).split("/"))
     body = {"CreateProject": {"ProjectName": scene.project}, "StartModelPackagingJob": {"ModelVersion": version}}
     return Call(
         deps=deps,
@@ -435,6 +437,46 @@ def test_a_new_model_must_have_the_tags_that_a_policy_asks_for(plant: Registry) 
     denied(create(stage="production"))
     denied(create(stage="test", cost="1"))
     denied(create(project="other", stage="test"))
+
+
+def test_tags_may_be_given_and_taken_as_far_as_a_policy_says(plant: Registry) -> None:
+    rules = [
+        {
+            "Effect": "Allow",
+            "Action": ["lookoutvision:TagResource", "lookoutvision:UntagResource"],
+            "Resource": f"{ARN}:model/other/*",
+            "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["shift", "cost"]}},
+        },
+        {
+            "Effect": "Deny",
+            "Action": "lookoutvision:*Resource",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:ResourceTag/stage": "production"}},
+        },
+        {
+            "Effect": "Deny",
+            "Action": "lookoutvision:TagResource",
+            "Resource": "*",
+            "Condition": {"StringLike": {"aws:RequestTag/cost": "*secret*"}},
+        },
+    ]
+    client = client_with(plant, document(*rules))
+    open_, production = f"{ARN}:model/other/1", f"{ARN}:model/other/2"
+
+    def tag(arn: str = open_, **tags: str) -> Callable[[], Any]:
+        given = [{"Key": key, "Value": value} for key, value in tags.items()]
+        return lambda: client.tag_resource(ResourceArn=arn, Tags=given)
+
+    tag(shift="late", cost="7")()
+    denied(tag(stage="production"))
+    denied(tag(shift="late", stage="production"))
+    denied(tag(cost="a secret"))
+    denied(tag(production, shift="late"))
+    denied(tag(open_.replace("other", "myproject"), shift="late"))
+    client.untag_resource(ResourceArn=open_, TagKeys=["shift"])
+    denied(lambda: client.untag_resource(ResourceArn=open_, TagKeys=["cost", "stage"]))
+    denied(lambda: client.untag_resource(ResourceArn=production, TagKeys=["shift"]))
+    client.untag_resource(ResourceArn=open_, TagKeys=["cost"])
 
 
 def test_only_a_model_with_the_tag_may_be_described(plant: Registry) -> None:

@@ -273,6 +273,22 @@ def test_a_role_may_be_taken_from_a_role_for_an_hour(registry: Registry) -> None
     assert refused(taken.get_session_token) == ("AccessDenied", 403)
 
 
+def test_a_session_policy_bounds_the_taking_of_roles_too(registry: Registry) -> None:
+    _, first = role(registry, [ACCOUNT], inline={"on": json.loads(ASSUME)})
+    _, by_account = role(registry, [ACCOUNT])
+    _, by_name = role(registry, [first])
+
+    def session(policy: str) -> Any:
+        taken = sts(registry).assume_role(RoleArn=first, RoleSessionName="s1", Policy=policy)
+        return session_of(registry, taken["Credentials"])
+
+    for arn in (by_account, by_name):
+        act = {"RoleArn": arn, "RoleSessionName": "s2"}
+        assert session(allowing("sts:*")).assume_role(**act)["Credentials"]
+        bounded = session(allowing("lookoutvision:*"))
+        assert refused(lambda bounded=bounded, act=act: bounded.assume_role(**act)) == ("AccessDenied", 403)
+
+
 def test_a_session_policy_only_takes_away(registry: Registry) -> None:
     _, arn = role(registry, [ACCOUNT], "AmazonLookoutVisionReadOnlyAccess")
     client = sts(registry)
