@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 from starlette.datastructures import QueryParams
 
@@ -396,6 +397,21 @@ def test_managed_policies_at_the_door(plant: Registry, name: str) -> None:
     assert denied(other.list_projects).endswith("lookoutvision:ListProjects on resource: *")
 
 
+@pytest.mark.parametrize(
+    ("name", "may"),
+    [
+        ("AmazonLookoutVisionReadOnlyAccess", False),
+        ("AmazonLookoutVisionConsoleReadOnlyAccess", True),
+        ("AmazonLookoutVisionFullAccess", True),
+        ("operator", False),
+    ],
+)
+def test_trials_are_the_consoles(plant: Registry, name: str, may: bool) -> None:
+    auth = plant.add_user(f"u-{uuid.uuid4().hex[:8]}", policies=(name,), account=ACCOUNT)
+    answer = httpx.get(f"{plant.url}/api/v1/trials", params={"project": "other"}, auth=auth, trust_env=False)
+    assert answer.status_code == (200 if may else 403), answer.text
+
+
 def test_a_tag_protects_what_is_in_production_at_the_door(plant: Registry) -> None:
     client = client_with(plant, document(DENY_BY_TAG), policies=("AmazonLookoutVisionFullAccess",))
     for version in ("2", "latest"):
@@ -492,7 +508,10 @@ def test_only_a_model_with_the_tag_may_be_described(plant: Registry) -> None:
 
 # --- the roles of people at a line --------------------------------------------------------------------------------
 
-VIGIA = [*(action.value for action in Action), "vigia:PutFrame", "vigia:ReadInspections", "vigia:ReviewInspections"]
+VIGIA = [
+    *(action.value for action in Action if action.startswith("vigia:")),
+    *("vigia:PutFrame", "vigia:ReadInspections", "vigia:ReviewInspections"),
+]
 
 
 @pytest.mark.parametrize(

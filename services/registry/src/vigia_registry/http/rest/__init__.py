@@ -1,1 +1,1 @@
-"""Vigia's own REST, under /api/v1: lines, cameras, hosting, model summaries, trial detections, users and their rights."""
+"""Vigia's own REST, under /api/v1: lines, cameras, hosting, model summaries, trials, users and their rights."""
