@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from vigia_registry.hosting.settings import HostingSettings, ServingSettings
+from vigia_registry.hosting.settings import HostingSettings, ScalingSettings, ServingSettings
 from vigia_runtime.settings import (
     BucketSettings,
     Group,
@@ -136,6 +136,7 @@ class Settings(ServiceSettings):
     rates: RateSettings = RateSettings()
     hosting: HostingSettings = HostingSettings()
     serving: ServingSettings = ServingSettings()
+    scaling: ScalingSettings = ScalingSettings()
     announcements: AnnouncementSettings = AnnouncementSettings()
     retention: RetentionSettings = RetentionSettings()
     secret_key: SecretStr = Field(

@@ -23,7 +23,7 @@ from vigia_contracts.base import ObjectRef
 from vigia_contracts.events import Event, decode
 from vigia_registry import migrate, schema
 from vigia_registry.bootstrap import Deps, open_deps
-from vigia_registry.hosting.settings import HostingSettings
+from vigia_registry.hosting.settings import HostingSettings, ScalingSettings
 from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Owner, Vault
 from vigia_registry.settings import Settings
@@ -36,18 +36,29 @@ SECRET_KEY = "k" * 32
 KEY_ID, SECRET = "AKIAFLEETTESTS000001", "fleet-secret"
 
 
-def graph(scale: float) -> bytes:
-    """An ONNX graph: uint8 image in, its mean brightness times ``scale`` out, as ``score``."""
+def graph(scale: float, work: int = 0) -> bytes:
+    """An ONNX graph: uint8 image in, its mean brightness times ``scale`` out, as ``score``.
+
+    ``work`` products of matrices, about a millisecond each, are made for every run and change nothing.
+    """
     nodes = [
         helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["numbers", "axes"], ["mean"], keepdims=0),
-        helper.make_node("Mul", ["mean", "factor"], ["scores"]),
+        helper.make_node("ReduceMax", ["mean"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["eye", "most"], ["work0"]),
+        *(helper.make_node("MatMul", [f"work{step}", "eye"], [f"work{step + 1}"]) for step in range(work)),
+        helper.make_node("ReduceMean", [f"work{work}"], ["worked"], keepdims=0),
+        helper.make_node("Mul", ["worked", "nothing"], ["zero"]),
+        helper.make_node("Add", ["mean", "zero"], ["same"]),
+        helper.make_node("Mul", ["same", "factor"], ["scores"]),
         helper.make_node("Unsqueeze", ["scores", "one"], ["score"]),
     ]
     constants = [
         numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes"),
         numpy_helper.from_array(np.array(scale / 255, np.float32), "factor"),
         numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.eye(256 if work else 1, dtype=np.float32), "eye"),
+        numpy_helper.from_array(np.array(0, np.float32), "nothing"),
     ]
     body = helper.make_graph(
         nodes,
@@ -61,7 +72,9 @@ def graph(scale: float) -> bytes:
     return content
 
 
-def build_artifact(*, scale: float = 1.0, answer: float | None = None, model: bytes | None = None) -> Artifact:
+def build_artifact(
+    *, scale: float = 1.0, answer: float | None = None, model: bytes | None = None, work: int = 0
+) -> Artifact:
     """An artifact with one golden sample of brightness 0.2; ``answer`` replaces what is right, ``model`` the graph."""
     image = io.BytesIO()
     Image.fromarray(np.full((8, 8, 3), 51, np.uint8)).save(image, "PNG")
@@ -74,7 +87,7 @@ def build_artifact(*, scale: float = 1.0, answer: float | None = None, model: by
         provenance={"id": str(uuid4())},
     )
     files = {
-        "model.onnx": graph(scale) if model is None else model,
+        "model.onnx": graph(scale, work) if model is None else model,
         "golden/a.png": image.getvalue(),
         "golden/a.npy": npy(np.array([0.2 * scale if answer is None else answer], np.float32)),
     }
@@ -190,8 +203,14 @@ def settings_for(url: str, store: Any = None, tritons: tuple[str, ...] = ()) -> 
             },
             "triton": {"urls": tritons} if tritons else None,
             "hosting": HostingSettings(
-                namespace=f"t{uuid4().hex[:8]}", drain_seconds=0.5, probe_seconds=0.5, lost_seconds=3, load_seconds=30
+                namespace=f"t{uuid4().hex[:8]}",
+                drain_seconds=0.5,
+                drain_limit_seconds=2,
+                probe_seconds=0.5,
+                lost_seconds=3,
+                load_seconds=30,
             ),
+            "scaling": ScalingSettings(window_seconds=0.5, queue_seconds=0.02, in_windows=4),
             "secret_key": SECRET_KEY,
             "internal_token": "t" * 16,
         }

@@ -23,14 +23,17 @@ def artifact(make_artifact):  # type: ignore[no-untyped-def]
 
 def test_the_configuration_is_complete(artifact: Artifact) -> None:
     settings = ServingSettings(queue_delay_seconds=0.002, queue_size=7, queue_timeout_seconds=1.5, threads=3)
-    config = json.loads(model_config("m", artifact.manifest, 2, settings))
+    config = json.loads(model_config("m", artifact.manifest, 2, settings, 7))
     assert (config["name"], config["backend"], config["max_batch_size"]) == ("m", "onnxruntime", 8)
     assert config["input"] == [{"name": "image", "data_type": "TYPE_UINT8", "dims": ["8", "8", "3"]}]
     assert config["output"] == [{"name": "score", "data_type": "TYPE_FP32", "dims": ["1"]}]
     assert config["instance_group"][0]["count"] == 2
     assert config["dynamic_batching"]["max_queue_delay_microseconds"] == "2000"
     policy = config["dynamic_batching"]["default_queue_policy"]
-    assert (policy["max_queue_size"], policy["default_timeout_microseconds"]) == (7, "1500000")
+    # The queue is as long as its units are many, so that a full one takes the same time to get through.
+    assert (policy["max_queue_size"], policy["default_timeout_microseconds"]) == (14, "1500000")
+    assert config["instance_group"][0].pop("rate_limiter") == {"priority": 7}
+    assert "rate_limiter" not in json.loads(model_config("m", artifact.manifest, 2, settings))["instance_group"][0]
     assert config["parameters"]["intra_op_thread_count"] == {"string_value": "3"}
     samples = {sample.file: sample for sample in artifact.golden_samples()}
     files = model_files(artifact, samples)

@@ -14,10 +14,13 @@ from vigia_registry.hosting.replica_plan import Wanted
 from vigia_registry.hosting.versions import Change, Limits, ReplicaReport, Report, advance, wanted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LIMITS = Limits(drain=timedelta(seconds=5), start=timedelta(minutes=10))
+LIMITS = Limits(drain=timedelta(seconds=5), drain_limit=timedelta(seconds=30), start=timedelta(minutes=10))
 
 
-def hosting(desired: Desired, observed: Observed, *, age: float = 0, in_service: int = 0) -> Hosting:
+def hosting(
+    desired: Desired, observed: Observed, *, age: float = 0, in_service: int = 0, told: float | None = None
+) -> Hosting:
+    """A version that became ``observed`` so many seconds ago, and of which nobody was told since ``told`` seconds."""
     return Hosting(
         id=UUID(int=1),
         arn="arn",
@@ -28,15 +31,21 @@ def hosting(desired: Desired, observed: Observed, *, age: float = 0, in_service:
         in_service_units=in_service,
         generation=1,
         since=NOW - timedelta(seconds=age),
+        told_at=None if told is None else NOW - timedelta(seconds=told),
     )
-
-
-def reports(*found: Report) -> list[ReplicaReport]:
-    return [ReplicaReport(f"t{number}", report, "because") for number, report in enumerate(found)]
 
 
 HOSTED, NONE = Desired.HOSTED, Desired.NONE
 READY, GONE, PENDING, LOST, FAILED = Report.READY, Report.GONE, Report.PENDING, Report.LOST, Report.FAILED
+#: The units in service where a version of two units is reported so; of one on its way nothing is known.
+UNITS = {READY: 2, GONE: 0, LOST: 0, FAILED: 1, PENDING: None}
+
+
+def reports(*found: Report) -> list[ReplicaReport]:
+    return [
+        ReplicaReport(f"t{number}", report, "" if report is READY else "because", UNITS[report])
+        for number, report in enumerate(found)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +56,11 @@ READY, GONE, PENDING, LOST, FAILED = Report.READY, Report.GONE, Report.PENDING, 
         (hosting(HOSTED, Observed.LOADING), (GONE,), None),
         (hosting(HOSTED, Observed.LOADING), (READY, PENDING), None),
         (hosting(HOSTED, Observed.LOADING), (READY, READY), Change(Observed.SERVING, in_service_units=2)),
-        (hosting(HOSTED, Observed.LOADING), (READY, LOST), Change(Observed.SERVING, in_service_units=2)),
+        (
+            hosting(HOSTED, Observed.LOADING),
+            (READY, LOST),
+            Change(Observed.SERVING, "t1: because", in_service_units=1),
+        ),
         (hosting(HOSTED, Observed.LOADING), (LOST,), None),
         (hosting(HOSTED, Observed.LOADING), (READY, FAILED), Change(Observed.FAILED, "t1: because")),
         (
@@ -55,15 +68,33 @@ READY, GONE, PENDING, LOST, FAILED = Report.READY, Report.GONE, Report.PENDING, 
             (LOST,),
             Change(Observed.FAILED, "not ready in time: t0: because"),
         ),
-        # A Triton that restarts or fails does not touch what was announced.
-        (hosting(HOSTED, Observed.SERVING, in_service=2), (GONE,), None),
-        (hosting(HOSTED, Observed.SERVING, in_service=2), (FAILED,), None),
+        # A Triton that restarts or fails does not touch what was announced, only what is in service.
+        (
+            hosting(HOSTED, Observed.SERVING, in_service=2),
+            (GONE,),
+            Change(Observed.SERVING, "t0: because", in_service_units=0),
+        ),
+        (
+            hosting(HOSTED, Observed.SERVING, in_service=2),
+            (FAILED,),
+            Change(Observed.SERVING, "t0: because", in_service_units=1),
+        ),
+        (
+            hosting(HOSTED, Observed.SERVING, in_service=2),
+            (READY, LOST),
+            Change(Observed.SERVING, "t1: because", in_service_units=1),
+        ),
+        (hosting(HOSTED, Observed.SERVING, in_service=2), (READY, READY), None),
+        # A hosting process that has just begun does not know yet.
+        (hosting(HOSTED, Observed.SERVING, in_service=2), (READY, PENDING), None),
         (hosting(HOSTED, Observed.SERVING, in_service=1), (READY,), Change(Observed.SERVING, in_service_units=2)),
         (hosting(HOSTED, Observed.FAILED), (GONE,), None),
         (hosting(NONE, Observed.SERVING), (READY,), Change(Observed.DRAINING)),
-        (hosting(NONE, Observed.DRAINING, age=4), (GONE,), None),
-        (hosting(NONE, Observed.DRAINING, age=6), (READY,), None),
-        (hosting(NONE, Observed.DRAINING, age=6), (GONE, LOST), Change(Observed.ABSENT)),
+        (hosting(NONE, Observed.DRAINING, age=29, told=4), (GONE,), None),
+        (hosting(NONE, Observed.DRAINING, age=29), (GONE,), None),
+        (hosting(NONE, Observed.DRAINING, age=6, told=6), (READY,), None),
+        (hosting(NONE, Observed.DRAINING, age=6, told=6), (GONE, LOST), Change(Observed.ABSENT)),
+        (hosting(NONE, Observed.DRAINING, age=31), (GONE,), Change(Observed.ABSENT)),
         (hosting(NONE, Observed.LOADING), (PENDING,), None),
         (hosting(NONE, Observed.LOADING), (GONE,), Change(Observed.ABSENT)),
         (hosting(NONE, Observed.FAILED), (GONE,), Change(Observed.ABSENT)),
@@ -82,8 +113,10 @@ def test_changes(before: Hosting, seen: tuple[Report, ...], change: Change | Non
         (hosting(HOSTED, Observed.SERVING), Wanted(2)),
         (hosting(HOSTED, Observed.FAILED), None),
         (hosting(NONE, Observed.SERVING), Wanted(2, load=False)),
-        (hosting(NONE, Observed.DRAINING, age=4), Wanted(2, load=False)),
-        (hosting(NONE, Observed.DRAINING, age=6), None),
+        (hosting(NONE, Observed.DRAINING, age=29, told=4), Wanted(2, load=False)),
+        (hosting(NONE, Observed.DRAINING, age=29), Wanted(2, load=False)),
+        (hosting(NONE, Observed.DRAINING, age=6, told=6), None),
+        (hosting(NONE, Observed.DRAINING, age=31), None),
         (hosting(NONE, Observed.LOADING), None),
     ],
 )
@@ -103,6 +136,7 @@ def test_nothing_is_announced_that_does_not_answer(
     change = advance(hosting(desired, observed, age=age), reports(*seen), NOW, LIMITS)
     if change is not None and change.observed is Observed.SERVING:
         assert desired is HOSTED
+    if change is not None and change.observed is Observed.SERVING is not observed:
         assert READY in seen
         assert {READY, LOST} >= set(seen)
     if change is not None and change.observed is Observed.ABSENT:

@@ -90,6 +90,11 @@ MODEL_SERVER_REFUSALS = Counter(
     "Requests that a model server did not answer: busy, away, late, failed.",
     ["end"],
 )
+THROTTLED = Counter(
+    "vigia_throttled_requests_total",
+    "DetectAnomalies requests refused because too many came: by the model's queue, or by the door.",
+    ["by"],
+)
 MODEL_SERVER_WAITS = Counter(
     "vigia_model_server_waits_total", "Times an image waited because no model server could be reached."
 )
@@ -114,6 +119,18 @@ HOSTING_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160),
 )
 HOSTING_FAILURES = Counter("vigia_hosting_failures_total", "Steps that failed.", ["step", "code"])
+_VERSION = ["account", "project", "version"]
+UNITS_DESIRED = Gauge("vigia_hosting_units_desired", "Inference units that a version should have.", _VERSION)
+UNITS_IN_SERVICE = Gauge("vigia_hosting_units_in_service", "Inference units of a version that answer.", _VERSION)
+UNITS_BUSY = Gauge(
+    "vigia_hosting_units_busy", "Inference units of a version at work, mean of the last window.", _VERSION
+)
+HOSTING_QUEUE_SECONDS = Gauge(
+    "vigia_hosting_queue_seconds", "Mean wait in Triton's queue of the requests of the last window.", _VERSION
+)
+SCALINGS = Counter(
+    "vigia_hosting_scalings_total", "Changes of a version's units, by direction: out, in.", [*_VERSION, "direction"]
+)
 
 # Keeping (registry) ----------------------------------------------------------------------------------------------
 ANNOUNCED_AGAIN = Counter(

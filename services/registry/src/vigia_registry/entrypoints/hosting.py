@@ -25,7 +25,8 @@ async def main(life: Lifecycle, settings: Settings) -> None:
             replicas = build_replicas(deps, tritons)
             for replica in replicas:
                 life.health.probe(f"triton {replica.triton.address} answers", replica.probe)
-            controller = Controller(Leadership(deps.database.engine), replicas, settings.hosting, life.health)
+            leadership = Leadership(deps.database.engine)
+            controller = Controller(leadership, replicas, settings.hosting, settings.scaling, life.health)
             await controller.run(life.stopping)
         finally:
             await asyncio.gather(*(triton.close() for triton in tritons))

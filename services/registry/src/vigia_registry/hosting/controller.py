@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from vigia_registry.hosting import announcements, repository, usage
-from vigia_registry.hosting.domain import Observed
+from vigia_registry.hosting.autoscaler import Autoscaler
+from vigia_registry.hosting.domain import Desired, Hosting, Observed
+from vigia_registry.hosting.gauges import Gauges
 from vigia_registry.hosting.leadership import Leadership
-from vigia_registry.hosting.replica import Order, Replica
+from vigia_registry.hosting.replica import Order, Replica, nap
 from vigia_registry.hosting.repository import Target
-from vigia_registry.hosting.settings import HostingSettings
+from vigia_registry.hosting.settings import HostingSettings, ScalingSettings
 from vigia_registry.hosting.versions import Limits, ReplicaReport, advance, wanted
-from vigia_runtime import metrics
 from vigia_runtime.errors import Transient
 from vigia_runtime.health import Health
 from vigia_runtime.logging import get_logger
@@ -35,15 +39,29 @@ class Controller:
     """The hosting process's work. Several may run; one acts, the others wait for its end."""
 
     def __init__(
-        self, leadership: Leadership, replicas: Sequence[Replica], settings: HostingSettings, health: Health
+        self,
+        leadership: Leadership,
+        replicas: Sequence[Replica],
+        settings: HostingSettings,
+        scaling: ScalingSettings,
+        health: Health,
     ) -> None:
         self._leadership = leadership
         self._replicas = replicas
         self._settings = settings
         self._limits = Limits(
-            drain=timedelta(seconds=settings.drain_seconds), start=timedelta(seconds=settings.start_seconds)
+            drain=timedelta(seconds=settings.drain_seconds),
+            drain_limit=timedelta(seconds=settings.drain_limit_seconds),
+            start=timedelta(seconds=settings.start_seconds),
         )
+        self._autoscaler = Autoscaler(scaling)
+        self._gauges = Gauges()
         self._health = health
+        self._wake = asyncio.Event()
+        for replica in replicas:
+            replica.changed = self._wake
+        #: Since when nobody is told any more of versions that drain.
+        self._told: dict[UUID, datetime] = {}
         self._shown: dict[tuple[UUID, str], ReplicaReport] = {}
         self._measured: datetime | None = None
 
@@ -85,7 +103,7 @@ class Controller:
                     log.warning("hosting waits for postgres", error=type(error).__name__)
                     if not await self._return(stopping):
                         return
-                await _pause(stopping, POLL_SECONDS)
+                await nap(self._wake, POLL_SECONDS)
         finally:
             # A load under way goes on in Triton; whoever leads next finds it there.
             for loop in loops:
@@ -96,6 +114,7 @@ class Controller:
         """Read what should be, tell every Triton's loop, write down what has become of each version."""
         async with self._leadership.transaction() as session:
             now, targets = await repository.targets(session, self._settings.namespace)
+            targets = await self._note_told(session, now, targets)
         orders = {}
         for target in targets:
             wish = wanted(target.hosting, now, self._limits)
@@ -104,32 +123,73 @@ class Controller:
                     wish, target.artifact, target.manifest, target.hosting.generation
                 )
         for replica in self._replicas:
+            if replica.orders != orders:
+                replica.wake.set()
             replica.orders, replica.frozen = orders, False
         for target in targets:
-            await self._advance(target, now)
+            if not await self._advance(target, now):
+                await self._scale(target)
+        serving = {target.hosting.id for target in targets if target.hosting.observed is Observed.SERVING}
+        self._autoscaler.keep(serving)
         await self._show(targets)
         await self._measure(now)
-        seen = Counter(target.hosting.observed for target in targets)
-        for observed in Observed:
-            metrics.HOSTED_MODELS.labels(observed.value).set(seen[observed])
+        self._gauges.show(targets, self._autoscaler)
 
-    async def _advance(self, target: Target, now: datetime) -> None:
+    async def _note_told(self, session: AsyncSession, now: datetime, targets: Sequence[Target]) -> list[Target]:
+        """The targets, with what is known of those that drain: since when the end of each is on Kafka."""
+        draining = {target.hosting.id for target in targets if target.hosting.observed is Observed.DRAINING}
+        told = {version: at for version, at in self._told.items() if version in draining}
+        if draining - told.keys() and await repository.published(session):
+            told = dict.fromkeys(draining, now) | told
+        self._told = told
+        return [
+            replace(target, hosting=replace(target.hosting, told_at=told.get(target.hosting.id))) for target in targets
+        ]
+
+    async def _advance(self, target: Target, now: datetime) -> bool:
+        """Write the change that is due; False when none is."""
         hosting = target.hosting
-        reports = [replica.report(hosting.triton_model) for replica in self._replicas]
-        change = advance(hosting, reports, now, self._limits)
+        change = advance(hosting, self._reports(hosting), now, self._limits)
         if change is None:
-            return
+            return False
         async with self._leadership.transaction() as session:
             if not await repository.record(session, target, change):
-                return
+                return True
             await announcements.refresh_project(session, target.project_id)
+        # What follows from the change need not wait.
+        self._wake.set()
         log.info(
             "hosting changed",
             model=hosting.triton_model,
             before=hosting.observed.value,
             after=change.observed.value,
+            units=change.in_service_units,
             reason=change.reason,
         )
+        return True
+
+    async def _scale(self, target: Target) -> None:
+        """Write how many units a serving version should have, where that is another number than before."""
+        hosting = target.hosting
+        if hosting.desired is not Desired.HOSTED or hosting.observed is not Observed.SERVING:
+            return
+        readings = {
+            replica.triton.address: reading
+            for replica in self._replicas
+            if (reading := replica.reading(hosting.triton_model)) is not None
+        }
+        units = self._autoscaler.review(hosting, self._reports(hosting), readings, time.monotonic())
+        if units == hosting.units:
+            return
+        async with self._leadership.transaction() as session:
+            if not await repository.scale(session, target, units):
+                return
+        self._wake.set()
+        self._gauges.scaled(target, units)
+        log.info("units changed", model=hosting.triton_model, before=hosting.units, after=units)
+
+    def _reports(self, hosting: Hosting) -> list[ReplicaReport]:
+        return [replica.report(hosting.triton_model) for replica in self._replicas]
 
     async def _show(self, targets: Sequence[Target]) -> None:
         """Keep for people to see how each Triton has each version, where that changed."""

@@ -27,19 +27,24 @@ class Observed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostingView:
-    """What the rest of the registry may know about a version's hosting. ``units`` are inference units in service."""
+    """What the rest of the registry may know about a version's hosting. ``units`` are inference units in service,
+    ``desired_units`` those that there should be."""
 
     desired: Desired = Desired.NONE
     observed: Observed = Observed.ABSENT
     reason: str | None = None
     units: int = 0
+    desired_units: int = 0
     min_units: int = 0
     max_units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """A version that is hosted or should be. ``since`` is when ``observed`` last changed, ``now`` the same clock."""
+    """A version that is hosted or should be, by ``units`` inference units at present.
+
+    ``since`` is when ``observed`` last changed. ``told_at``: of one that drains, since when nobody is told of it.
+    """
 
     id: UUID
     arn: str
@@ -50,6 +55,9 @@ class Hosting:
     in_service_units: int
     generation: int
     since: datetime
+    min_units: int = 1
+    max_units: int | None = None
+    told_at: datetime | None = None
 
 
 def triton_name(namespace: str, project: str, version: int, arn: str, digest: str) -> str:

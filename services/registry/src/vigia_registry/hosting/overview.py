@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.hosting.domain import Desired, Observed
+from vigia_registry.hosting.scaling import within
 from vigia_registry.hosting.tables import hostings, sightings
 from vigia_registry.hosting.versions import Report
 from vigia_registry.identity.domain import Owner
@@ -38,10 +40,58 @@ class HostedVersion:
     reason: str | None
     min_units: int
     max_units: int | None
+    desired_units: int
     in_service_units: int
     triton_model: str | None
     since: datetime
     tritons: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedUnits:
+    """Inference units of a version that is hosted or should be. ``max_units`` None: their number is fixed."""
+
+    account_id: str
+    region: str
+    project: str
+    version: int
+    arn: str
+    min_units: int
+    max_units: int | None
+    desired_units: int
+    in_service_units: int
+
+
+async def units(session: AsyncSession) -> list[HostedUnits]:
+    """The units of every version of every account that is hosted or should be, by ARN."""
+    rows = await session.execute(
+        select(
+            hostings,
+            projects.c.name,
+            model_versions.c.account_id,
+            model_versions.c.region,
+            model_versions.c.version,
+            model_versions.c.arn,
+        )
+        .join(model_versions, model_versions.c.id == hostings.c.model_version_id)
+        .join(projects, projects.c.id == model_versions.c.project_id)
+        .where(or_(hostings.c.desired == Desired.HOSTED, hostings.c.observed == Observed.SERVING))
+        .order_by(model_versions.c.arn)
+    )
+    return [
+        HostedUnits(
+            account_id=row.account_id,
+            region=row.region,
+            project=row.name,
+            version=row.version,
+            arn=row.arn,
+            min_units=row.min_units,
+            max_units=row.max_units,
+            desired_units=_desired(row),
+            in_service_units=row.in_service_units if row.observed == Observed.SERVING else 0,
+        )
+        for row in rows
+    ]
 
 
 async def hosted(session: AsyncSession, owner: Owner) -> list[HostedVersion]:
@@ -76,6 +126,7 @@ async def hosted(session: AsyncSession, owner: Owner) -> list[HostedVersion]:
             reason=row.reason,
             min_units=row.min_units,
             max_units=row.max_units,
+            desired_units=_desired(row),
             in_service_units=row.in_service_units,
             triton_model=row.triton_model,
             since=row.observed_at,
@@ -83,3 +134,9 @@ async def hosted(session: AsyncSession, owner: Owner) -> list[HostedVersion]:
         )
         for row in found
     ]
+
+
+def _desired(row: Row[*tuple[Any, ...]]) -> int:
+    if row.desired != Desired.HOSTED:
+        return 0
+    return within(row.desired_units, row.min_units, row.max_units)

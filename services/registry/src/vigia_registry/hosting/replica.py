@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vigia_contracts.base import ObjectRef
@@ -12,6 +13,7 @@ from vigia_registry.hosting.artifacts import UnusableArtifact, fetch, golden_sam
 from vigia_registry.hosting.domain import in_namespace
 from vigia_registry.hosting.parity import mismatch
 from vigia_registry.hosting.replica_plan import Do, Found, Health, Step, Wanted, plan
+from vigia_registry.hosting.scaling import Reading, Tally
 from vigia_registry.hosting.settings import HostingSettings, ServingSettings
 from vigia_registry.hosting.triton import ModelBusy, ModelError, Triton
 from vigia_registry.hosting.triton_config import model_config, model_files
@@ -29,6 +31,13 @@ POLL_SECONDS = 0.3
 PROBE_TIMEOUT_SECONDS = 5.0
 #: Golden inferences in a row that found the queue full or got no answer, while nobody else got one either.
 _SILENT_PROBES = 3
+#: Every so many probes, all units of a model are asked at the same time: a dead one is otherwise found only by traffic.
+_ROLL_CALL = 10
+#: Probes in a row between which requests failed, though the probes were answered: then a unit is dead. A request that
+#: it gets takes a second to fail, and meanwhile no probe gets to it.
+_PATIENCE, _LONGEST_PATIENCE = 2, 64
+#: Seconds for an answer that shows that the model is not overloaded: else requests may fail for that.
+_AT_EASE = 1.0
 _LONGEST_PAUSE = 30.0
 
 
@@ -47,20 +56,36 @@ class Order:
 
 @dataclass(slots=True)
 class _Held:
-    """A loaded model. ``answered``: inferences it had answered when it was last seen to be alive."""
+    """A loaded model, what it had counted at ``tally_at``, and what its golden inferences said.
+
+    ``renewal`` as in its configuration. ``answered``: inferences it had answered when it was last seen to be alive;
+    ``failed``: those that it had failed at the last probe; ``suspect``: probes in a row since which some failed, and
+    ``patience`` how many make it dead. ``refused``: golden inferences that found it too busy.
+    """
 
     units: int
-    answered: int
+    load: int
+    renewal: int = 0
+    patience: int = _PATIENCE
+    tally: Tally = field(default_factory=Tally)
+    tally_at: float = 0.0
+    answered: int = 0
+    failed: int | None = None
+    suspect: int = 0
     health: Health = Health.UNKNOWN
     probes: int = 0
     probe_at: float = 0.0
     silent: int = 0
+    refused: int = 0
 
 
 @dataclass(slots=True)
 class _Attempts:
+    """``renewed``: since the model last answered it was loaded over itself to repair it."""
+
     generation: int
     failed: int = 0
+    renewed: bool = False
     not_before: float = 0.0
     reason: str = ""
 
@@ -73,10 +98,10 @@ class _Golden:
 
 @dataclass(slots=True)
 class Replica:
-    """A Triton and what it should hold. ``orders`` and ``frozen`` are set from outside.
+    """A Triton and what it should hold. ``orders`` and ``frozen`` are set from outside, ``wake`` says that they were.
 
     ``orders`` None: not known yet, nothing is touched. ``frozen``: orders may be out of date, so nothing is unloaded
-    for good; what was lost is still brought back.
+    for good; what was lost is still brought back. ``changed`` is set when a step was done.
     """
 
     triton: Triton
@@ -86,10 +111,13 @@ class Replica:
     serving: ServingSettings
     orders: Mapping[str, Order] | None = None
     frozen: bool = False
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     _held: dict[str, _Held] = field(default_factory=dict)
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _golden: dict[str, _Golden] = field(default_factory=dict)
     _seen: bool = False
+    _loads: int = 0
     _answered_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -114,11 +142,7 @@ class Replica:
                 self._held.clear()
                 again = False
             if not again:
-                try:
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await stopping.wait()
-                except TimeoutError:
-                    pass
+                await nap(self.wake, POLL_SECONDS)
 
     def report(self, name: str) -> ReplicaReport:
         """What can be said about the version of this Triton name, here and now."""
@@ -137,7 +161,25 @@ class Replica:
             report = Report.READY
         else:
             report = Report.PENDING
-        return ReplicaReport(self.triton.address, report, reason)
+        return ReplicaReport(self.triton.address, report, reason, self._units(held))
+
+    def reading(self, name: str) -> Reading | None:
+        """What this Triton has counted for the version; None while it does not have it."""
+        held = self._held.get(name)
+        return None if held is None else Reading(held.load, held.tally_at, held.tally, held.refused)
+
+    def _units(self, held: _Held | None) -> int | None:
+        if self.lost:
+            return 0
+        if held is None:
+            return 0 if self._seen else None
+        match held.health:
+            case Health.UNKNOWN:
+                return None
+            case Health.BAD:
+                return held.units - 1  # one did not answer right; of the others nothing else is known
+            case _:
+                return held.units
 
     async def round(self) -> bool:
         """Look and act once; True when something was done and it is worth looking again at once."""
@@ -154,6 +196,7 @@ class Replica:
             steps = [step for step in steps if step.do is not Do.UNLOAD]
         for step in steps:
             await self._do(step, orders.get(step.name))
+            self.changed.set()
             if step.do is not Do.CHECK:
                 return True  # it took a while: the plan may be another one now
         return False
@@ -161,21 +204,30 @@ class Replica:
     async def _look(self) -> None:
         """What is loaded now; a model that is gone is forgotten, one that nobody knew is asked for its units."""
         loaded = {
-            name: answered
-            for name, answered in (await self.triton.loaded()).items()
+            name: tally
+            for name, tally in (await self.triton.loaded()).items()
             if in_namespace(self.hosting.namespace, name)
         }
+        now = time.monotonic()
         for name in self._held.keys() - loaded.keys():
             log.warning("model is gone from triton", triton=self.triton.address, model=name)
             del self._held[name]
-        for name, answered in loaded.items():
-            if name not in self._held:
+        for name, tally in loaded.items():
+            held = self._held.get(name)
+            if held is None:
                 try:
-                    units = await self.triton.units(name)
+                    units, renewal = await self.triton.instances(name)
                 except ModelError:
                     continue  # unloaded since
-                self._held[name] = _Held(units, answered)
+                held = self._hold(name, units, renewal)
+                held.answered = tally.answered
+            held.tally, held.tally_at = tally, now
         self._seen = True
+
+    def _hold(self, name: str, units: int, renewal: int = 0) -> _Held:
+        self._loads += 1
+        self._held[name] = _Held(units, self._loads, renewal)
+        return self._held[name]
 
     def _forget(self, orders: Mapping[str, Order]) -> None:
         for name in self._golden.keys() - orders.keys():
@@ -195,7 +247,7 @@ class Replica:
                     await self._check(name, order)
                 case Do.REPAIR if order is not None:
                     log.warning("model does not answer, loading it anew", triton=self.triton.address, model=name)
-                    await self._load(name, order, anew=True)
+                    await self._load(name, order, repair=True)
                 case _ if order is not None:
                     await self._load(name, order)
         except (ModelError, UnusableArtifact) as error:
@@ -207,21 +259,31 @@ class Replica:
                 self._attempt(name, order, str(error)).not_before = time.monotonic() + 1.0
             await self.triton.loaded()
 
-    async def _load(self, name: str, order: Order, *, anew: bool = False) -> None:
-        """Load and check. ``anew``: unload first, once everything for the load is at hand."""
+    async def _load(self, name: str, order: Order, *, repair: bool = False) -> None:
+        """Load and check. Over a model that is there it takes its place, and requests go on being answered.
+
+        ``repair``: where that has not helped, the model is unloaded first, once everything is at hand.
+        """
+        units, attempts, before = order.wanted.units, self._attempts.get(name), self._held.get(name)
+        anew = attempts is not None and attempts.renewed
+        renewal = before.renewal + 1 if repair and before is not None and not anew else 0
         async with self.loading:
             began = time.monotonic()
             artifact = await self._fetch(order)
             golden = await self._remember(name, artifact)
-            config = model_config(name, artifact.manifest, order.wanted.units, self.serving)
+            config = model_config(name, artifact.manifest, units, self.serving, renewal)
             files = model_files(artifact, {sample.file: sample for sample in golden.samples})
-            if anew:
+            if repair and anew:
                 await self._unload(name)
             await self.triton.load(name, config, files, self.hosting.load_seconds)
         seconds = time.monotonic() - began
         metrics.HOSTING_SECONDS.labels("load").observe(seconds)
-        log.info("model loaded", triton=self.triton.address, model=name, seconds=round(seconds, 3))
-        self._held[name] = _Held(order.wanted.units, 0)
+        log.info("model loaded", triton=self.triton.address, model=name, units=units, seconds=round(seconds, 3))
+        held = self._hold(name, units, renewal)
+        if repair and before is not None:
+            held.patience = min(_LONGEST_PATIENCE, 2 * before.patience)
+            if attempts is not None:
+                attempts.renewed = True
         await self._check(name, order)
 
     async def _unload(self, name: str) -> None:
@@ -234,20 +296,28 @@ class Replica:
     async def _check(self, name: str, order: Order) -> None:
         """Ask golden samples and note the model's health; UnusableArtifact when an answer is another one.
 
-        All of them before the model serves; afterwards one at a time, by turns, because frames wait meanwhile.
+        All of them and every unit before the model serves. Afterwards one at a time, by turns, because frames wait
+        meanwhile; and every unit only now and then, or when requests have failed.
         """
         held = self._held[name]
         golden = self._golden.get(name) or await self._remember(name, await self._fetch(order))
         began = time.monotonic()
+        proven = _health(held, began) is Health.DUE
+        turn = held.probes % len(golden.samples)
+        failing = held.failed is not None and held.tally.failed > held.failed
+        everyone = not proven or failing or held.probes % _ROLL_CALL == 0
         try:
-            proven = _health(held, time.monotonic()) is Health.DUE
-            turn = held.probes % len(golden.samples)
             for sample in golden.samples[turn : turn + 1] if proven else golden.samples:
                 outputs = await self.triton.infer(name, golden.manifest, sample.tensor, PROBE_TIMEOUT_SECONDS)
                 if wrong := mismatch(sample, outputs, golden.manifest, self.serving.parity):
                     held.health = Health.BAD
                     raise UnusableArtifact(f"golden sample answered wrong: {wrong}")
+            at_ease = time.monotonic() - began < _AT_EASE
+            if held.units > 1 and everyone:
+                await self._call_roll(name, held, golden)
+            _suspect(held, failing=failing and at_ease)
         except ModelBusy:
+            held.refused += 1
             await self._silence(name, held)
             return
         except ModelError:
@@ -258,11 +328,25 @@ class Replica:
         held.probe_at = time.monotonic() + self.hosting.probe_seconds
         attempts = self._attempts.get(name)
         if attempts is not None:
-            attempts.failed, attempts.reason = 0, ""
+            attempts.failed, attempts.renewed, attempts.reason = 0, False, ""
+
+    async def _call_roll(self, name: str, held: _Held, golden: _Golden) -> None:
+        """Ask all units at the same time; ModelError when one is found dead. Who has no time is not missed."""
+        sample = golden.samples[0]
+        # More than half of what one run takes: no two of these requests share a run, and so a unit.
+        copies = self.serving.max_batch_size // 2 + 1
+        asked = (
+            self.triton.infer(name, golden.manifest, sample.tensor, PROBE_TIMEOUT_SECONDS, copies)
+            for _ in range(held.units)
+        )
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, ModelBusy):
+                raise answer
 
     async def _silence(self, name: str, held: _Held) -> None:
         """No answer came in time or the queue was full: who answers others is busy, who answers nobody is dead."""
-        answered = (await self.triton.loaded()).get(name, 0)
+        answered = (await self.triton.loaded()).get(name, Tally()).answered
         held.silent = 0 if answered > held.answered else held.silent + 1
         held.answered = answered
         if held.silent >= _SILENT_PROBES:
@@ -298,5 +382,24 @@ class Replica:
         return attempts
 
 
+def _suspect(held: _Held, *, failing: bool) -> None:
+    """Note whether requests failed between two probes that were answered; ModelError when that went on for too long."""
+    if held.tally_at:  # otherwise what is counted before anybody looked is not known yet
+        held.failed = held.tally.failed
+    held.suspect = held.suspect + 1 if failing else 0
+    if held.suspect >= held.patience:
+        raise ModelError("requests fail, though its golden samples are answered")
+    if not failing and held.probes:
+        held.patience = _PATIENCE
+
+
 def _health(held: _Held, now: float) -> Health:
     return Health.DUE if held.health is Health.GOOD and now >= held.probe_at else held.health
+
+
+async def nap(wake: asyncio.Event, seconds: float) -> None:
+    """Until ``wake`` is set, at most ``seconds``; it is not set afterwards."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    wake.clear()

@@ -12,7 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_contracts.base import ObjectRef
+from vigia_contracts.topics import DEPLOYMENTS
+from vigia_registry import schema
 from vigia_registry.hosting.domain import Desired, Hosting, Observed, triton_name
+from vigia_registry.hosting.scaling import within
 from vigia_registry.hosting.tables import hostings, sightings
 from vigia_registry.hosting.versions import Change, ReplicaReport
 from vigia_registry.models.tables import model_versions
@@ -27,6 +30,9 @@ class Target:
     """
 
     hosting: Hosting
+    account_id: str
+    project: str
+    version: int
     project_id: UUID
     artifact: ObjectRef
     manifest: Mapping[str, object]
@@ -40,6 +46,7 @@ async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequ
         select(
             hostings,
             model_versions.c.arn,
+            model_versions.c.account_id,
             model_versions.c.version,
             model_versions.c.artifact,
             model_versions.c.manifest,
@@ -61,12 +68,24 @@ async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequ
             triton_model=name,
             desired=Desired(row.desired),
             observed=Observed(row.observed),
-            units=row.min_units,
+            units=within(row.desired_units, row.min_units, row.max_units),
             in_service_units=row.in_service_units,
             generation=row.generation,
             since=row.observed_at,
+            min_units=row.min_units,
+            max_units=row.max_units,
         )
-        found.append(Target(hosting, row.project_id, artifact, row.manifest, row.revision))
+        target = Target(
+            hosting=hosting,
+            account_id=row.account_id,
+            project=row.project,
+            version=row.version,
+            project_id=row.project_id,
+            artifact=artifact,
+            manifest=row.manifest,
+            revision=row.revision,
+        )
+        found.append(target)
     return now, found
 
 
@@ -90,6 +109,24 @@ async def record(session: AsyncSession, target: Target, change: Change) -> bool:
         .returning(hostings.c.model_version_id)
     )
     return written.one_or_none() is not None
+
+
+async def scale(session: AsyncSession, target: Target, units: int) -> bool:
+    """Write that the version should have ``units``; False when somebody else changed the row since it was read."""
+    written = await session.execute(
+        update(hostings)
+        .where(hostings.c.model_version_id == target.hosting.id, hostings.c.revision == target.revision)
+        .values(desired_units=units, revision=hostings.c.revision + 1, updated_at=func.now())
+        .returning(hostings.c.model_version_id)
+    )
+    return written.one_or_none() is not None
+
+
+async def published(session: AsyncSession) -> bool:
+    """Whether everything that was announced of deployments is on Kafka."""
+    outbox = schema.outbox
+    waiting = select(outbox.c.id).where(outbox.c.topic == DEPLOYMENTS.name).limit(1)
+    return (await session.execute(waiting)).one_or_none() is None
 
 
 async def keep_sightings(

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.hosting.domain import Desired, HostingView, Observed
+from vigia_registry.hosting.scaling import within
 from vigia_registry.hosting.tables import hostings
 
 _VIEW = (
@@ -19,6 +20,7 @@ _VIEW = (
     hostings.c.observed,
     hostings.c.reason,
     hostings.c.in_service_units,
+    hostings.c.desired_units,
     hostings.c.min_units,
     hostings.c.max_units,
 )
@@ -27,12 +29,17 @@ _VIEW = (
 async def request_start(
     session: AsyncSession, model_version_id: UUID, min_units: int, max_units: int | None = None
 ) -> None:
-    """From now on the version is to be hosted by ``min_units``; a start that failed before is tried again.
+    """From now on the version is to be hosted by ``min_units``, and with ``max_units`` by as many as demand asks for.
 
-    For a version that serves, this changes its units and interrupts nothing.
+    A start that failed before is tried again. For a version that serves, this changes its units and interrupts
+    nothing.
     """
     start = insert(hostings).values(
-        model_version_id=model_version_id, desired=Desired.HOSTED, min_units=min_units, max_units=max_units
+        model_version_id=model_version_id,
+        desired=Desired.HOSTED,
+        min_units=min_units,
+        max_units=max_units,
+        desired_units=min_units,
     )
     failed = hostings.c.observed == Observed.FAILED
     await session.execute(
@@ -42,6 +49,7 @@ async def request_start(
                 "desired": start.excluded.desired,
                 "min_units": start.excluded.min_units,
                 "max_units": start.excluded.max_units,
+                "desired_units": start.excluded.desired_units,
                 "observed": case((failed, Observed.ABSENT), else_=hostings.c.observed),
                 "observed_at": case((failed, func.now()), else_=hostings.c.observed_at),
                 "reason": None,
@@ -80,11 +88,14 @@ def _touched() -> dict[str, Any]:
 
 
 def _hosting_view(row: Row[*tuple[Any, ...]]) -> HostingView:
+    desired = Desired(row.desired)
+    units = within(row.desired_units, row.min_units, row.max_units)
     return HostingView(
-        desired=Desired(row.desired),
+        desired=desired,
         observed=Observed(row.observed),
         reason=row.reason,
         units=row.in_service_units,
+        desired_units=units if desired is Desired.HOSTED else 0,
         min_units=row.min_units,
         max_units=row.max_units,
     )

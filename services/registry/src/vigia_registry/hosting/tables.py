@@ -27,6 +27,8 @@ hostings = Table(
     Column("max_units", Integer),
     Column("observed", String(8), nullable=False, server_default="absent"),
     Column("reason", Text),
+    # What scaling has decided; counts only within the two above.
+    Column("desired_units", Integer, nullable=False, server_default="0"),
     Column("in_service_units", Integer, nullable=False, server_default="0"),
     # Grows with every StartModel and StopModel: what was tried for an earlier one does not count against a later one.
     Column("generation", Integer, nullable=False, server_default="1"),

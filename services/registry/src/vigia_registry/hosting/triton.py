@@ -12,6 +12,7 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from vigia_registry.hosting.scaling import Tally
 from vigia_runtime.errors import Transient
 from vigia_vision import Manifest
 
@@ -51,18 +52,19 @@ class Triton:
         """Close the channel."""
         await self._client.close()
 
-    async def loaded(self) -> dict[str, int]:
-        """Every model that is loaded, with the inferences it has answered since.
+    async def loaded(self) -> dict[str, Tally]:
+        """Every model that is loaded, with what was counted since.
 
         From the statistics: the repository index does not list a model whose files came with the load request.
         """
         answer = await self._ask(self._client.get_inference_statistics(client_timeout=_QUICK_SECONDS))
-        return {model.name: int(model.inference_stats.success.count) for model in answer.model_stats}
+        return {model.name: _tally(model) for model in answer.model_stats}
 
-    async def units(self, name: str) -> int:
-        """Instances that the loaded model was configured with (per device); ModelError when it is not loaded."""
+    async def instances(self, name: str) -> tuple[int, int]:
+        """Units (per device) and renewal that a loaded model was configured with; ModelError when it is not loaded."""
         answer = await self._ask(self._client.get_model_config(name, client_timeout=_QUICK_SECONDS))
-        return max((int(group.count) for group in answer.config.instance_group), default=0)
+        groups = answer.config.instance_group
+        return (groups[0].count, groups[0].rate_limiter.priority) if groups else (0, 0)
 
     async def load(self, name: str, config: str, files: Mapping[str, bytes], timeout: float) -> None:
         """Load, or load again over itself; returns when it serves. ModelError with Triton's reason."""
@@ -81,11 +83,14 @@ class Triton:
             raise late from None
 
     async def infer(
-        self, name: str, manifest: Manifest, tensor: NDArray[np.uint8], timeout: float
+        self, name: str, manifest: Manifest, tensor: NDArray[np.uint8], timeout: float, copies: int = 1
     ) -> dict[str, NDArray[np.float32]]:
-        """The outputs for one tensor ``[H, W, 3]``, without batch axis. ModelError, ModelBusy."""
-        image = InferInput(manifest.input.tensor, [1, *tensor.shape], "UINT8")
-        image.set_data_from_numpy(np.ascontiguousarray(tensor[None]))
+        """The outputs for one tensor ``[H, W, 3]``, without batch axis; it is sent ``copies`` times in one request.
+
+        ModelError, ModelBusy.
+        """
+        image = InferInput(manifest.input.tensor, [copies, *tensor.shape], "UINT8")
+        image.set_data_from_numpy(np.repeat(tensor[None], copies, axis=0))
         names = [spec.name for spec in manifest.outputs]
         call = self._client.infer(
             name, [image], outputs=[InferRequestedOutput(output) for output in names], client_timeout=timeout
@@ -109,6 +114,13 @@ class Triton:
             if "UNAVAILABLE" in status and _connection(error):
                 raise Transient(f"Triton {self.address} cannot be reached") from error
             raise ModelError(text) from error
+
+
+def _tally(model: Any) -> Tally:
+    counted = model.inference_stats
+    # Of a batch the time counts once here, and once for each of its requests in inference_stats.
+    busy = sum(batch.compute_input.ns + batch.compute_infer.ns + batch.compute_output.ns for batch in model.batch_stats)
+    return Tally(int(counted.success.count), int(counted.fail.count), counted.queue.ns / 1e9, busy / 1e9)
 
 
 def _connection(error: InferenceServerException) -> bool:

@@ -24,8 +24,12 @@ _KINDS = {
 }
 
 
-def model_config(name: str, manifest: Manifest, units: int, settings: ServingSettings) -> str:
-    """The configuration as JSON. ``units`` inference units are as many instances; on GPUs, on each of them."""
+def model_config(name: str, manifest: Manifest, units: int, settings: ServingSettings, renewal: int = 0) -> str:
+    """The configuration as JSON. ``units`` inference units are as many instances; on GPUs, on each of them.
+
+    Over one that differs in nothing but ``renewal``, Triton makes new instances before it ends the old ones: dead
+    ones go, requests are answered meanwhile.
+    """
     contract = manifest.input
     config = pb.ModelConfig(
         name=name,
@@ -43,13 +47,16 @@ def model_config(name: str, manifest: Manifest, units: int, settings: ServingSet
                 timeout_action=pb.ModelQueuePolicy.REJECT,
                 default_timeout_microseconds=round(settings.queue_timeout_seconds * _MICROSECONDS),
                 allow_timeout_override=True,
-                max_queue_size=settings.queue_size,
+                max_queue_size=settings.queue_size * units,
             ),
         ),
         model_warmup=[_warmup(index, golden.file, manifest) for index, golden in enumerate(manifest.golden)],
     )
     config.parameters["intra_op_thread_count"].string_value = str(settings.threads)
     config.parameters["inter_op_thread_count"].string_value = "1"
+    if renewal:
+        # Means nothing unless Triton limits rates, which it is not told to.
+        config.instance_group[0].rate_limiter.priority = renewal
     return str(MessageToJson(config, preserving_proto_field_name=True))
 
 

@@ -43,7 +43,8 @@ TRANSITIONS: Final[dict[ModelState, frozenset[ModelState]]] = {
     ModelState.DELETING: frozenset(),
 }
 
-#: From which status an operation may be asked. A version that failed to start may be started again, or given up.
+#: From which status an operation may be asked. A version that failed to start may be started again, or given up; one
+#: that is on its way in or out is left alone until it has arrived.
 MAY_START: Final = frozenset({AwsStatus.TRAINED, AwsStatus.HOSTING_FAILED})
 MAY_STOP: Final = frozenset({AwsStatus.HOSTED, AwsStatus.HOSTING_FAILED})
 MAY_DELETE: Final = frozenset({AwsStatus.TRAINED, AwsStatus.TRAINING_FAILED, AwsStatus.HOSTING_FAILED})
@@ -129,3 +130,5 @@ class ModelView:
     status_message: str
     min_units: int | None
     max_units: int | None
+    desired_units: int = 0
+    in_service_units: int = 0

@@ -324,11 +324,15 @@ def _view(model: ModelVersion, hosted: HostingView) -> ModelView:
         status_message=_message(model, status, hosted),
         min_units=hosted.min_units if wanted else None,
         max_units=hosted.max_units if wanted else None,
+        desired_units=hosted.desired_units,
+        in_service_units=hosted.units,
     )
 
 
 def _message(model: ModelVersion, status: AwsStatus, hosted: HostingView) -> str:
     match status:
+        case AwsStatus.HOSTED if hosted.units < hosted.desired_units:
+            return f"The model is running, with {hosted.units} of {hosted.desired_units} inference units in service."
         case AwsStatus.HOSTED:
             return "The model is running."
         case AwsStatus.STARTING_HOSTING:

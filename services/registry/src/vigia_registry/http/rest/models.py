@@ -27,6 +27,15 @@ class Training(Answer):
     attempt: int | None
 
 
+class Units(Answer):
+    """Inference units of a version that is hosted or being started. ``max`` null: their number is fixed."""
+
+    min: int
+    max: int | None
+    desired: int
+    in_service: int
+
+
 class ModelItem(Answer):
     model_version: str
     arn: str
@@ -35,6 +44,7 @@ class ModelItem(Answer):
     description: str | None
     training: Training | None = Field(description="while it is trained, else null")
     metrics: ModelMetrics | None
+    units: Units | None = Field(description="while it is to be hosted, else null")
     created_at: datetime
 
 
@@ -60,7 +70,8 @@ class HostingItem(Answer):
     reason: str | None
     min_units: int
     max_units: int | None
-    in_service_units: int
+    desired_units: int = Field(description="inference units that there should be")
+    in_service_units: int = Field(description="inference units that answer, in the mean of all Tritons")
     triton_model: str | None
     since: datetime
     tritons: list[TritonItem] = Field(description="the version as each Triton was last seen to have it")
@@ -108,8 +119,15 @@ def _model(view: ModelView) -> ModelItem:
         description=model.description,
         training=training,
         metrics=model.metrics,
+        units=_units(view),
         created_at=model.created_at,
     )
+
+
+def _units(view: ModelView) -> Units | None:
+    if view.min_units is None:
+        return None
+    return Units(min=view.min_units, max=view.max_units, desired=view.desired_units, in_service=view.in_service_units)
 
 
 def _hosting(found: overview.HostedVersion) -> HostingItem:
