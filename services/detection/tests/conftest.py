@@ -95,7 +95,7 @@ def tiny_manifest(kind: str = "anomaly-segmentation", side: int = SIDE) -> Manif
     )
 
 
-async def load_tiny_model(grpc: str, name: str, **batching: Any) -> None:
+async def load_tiny_model(grpc: str, name: str, units: int = 1, **batching: Any) -> None:
     """What hosting does: the complete configuration and the file travel with the load request."""
     config = {
         "name": name,
@@ -106,11 +106,37 @@ async def load_tiny_model(grpc: str, name: str, **batching: Any) -> None:
             {"name": "score", "data_type": "TYPE_FP32", "dims": [1]},
             {"name": "maps", "data_type": "TYPE_FP32", "dims": [1, SIDE, SIDE]},
         ],
-        "instance_group": [{"kind": "KIND_CPU", "count": 1}],
+        "instance_group": [{"kind": "KIND_CPU", "count": units}],
         "dynamic_batching": {"max_queue_delay_microseconds": 500, **batching},
     }
     async with InferenceServerClient(grpc) as client:
         await client.load_model(name, config=json.dumps(config), files={"file:1/model.onnx": tiny_model()})
+
+
+async def unload_model(grpc: str, name: str) -> None:
+    """What hosting does at last with a stopped version."""
+    async with InferenceServerClient(grpc) as client:
+        await client.unload_model(name)
+
+
+def hosted(triton_model: str, **changes: Any) -> Deployment:
+    """A version as it is announced; by default ``cookies/1``, the tiny model for segmentation."""
+    version = str(changes.pop("model_version", "1"))
+    manifest = changes.pop("manifest", tiny_manifest())
+    project = changes.pop("project", "cookies")
+    return Deployment(
+        account_id=ACCOUNT,
+        region=REGION,
+        project=project,
+        model_arn=f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{project}/{version}",
+        model_version=version,
+        triton_model=triton_model,
+        manifest=manifest.model_dump(mode="json"),
+        threshold=changes.pop("threshold", ThresholdRecord(threshold_id="t1", value=0.5, created_at=datetime.now(UTC))),
+        revision=1,
+        changed_at=datetime.now(UTC),
+        **changes,
+    )
 
 
 def picture(*, defect: bool, width: int = WIDTH, height: int = HEIGHT, form: str = "JPEG") -> bytes:
@@ -225,27 +251,14 @@ class Line:
 
     async def deploy(self, key: str, triton_model: str, **changes: Any) -> Deployment:
         """Announce a hosted version under ``key``, a camera id or "model" for its own ARN."""
-        version = str(changes.pop("model_version", "1"))
-        manifest = changes.pop("manifest", tiny_manifest())
-        project = changes.pop("project", "cookies")
-        arn = f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{project}/{version}"
-        deployment = Deployment(
-            account_id=ACCOUNT,
-            region=REGION,
-            project=project,
-            model_arn=arn,
-            model_version=version,
-            triton_model=triton_model,
-            manifest=manifest.model_dump(mode="json"),
-            threshold=changes.pop(
-                "threshold", ThresholdRecord(threshold_id="t1", value=0.5, created_at=datetime.now(UTC))
-            ),
-            revision=1,
-            changed_at=datetime.now(UTC),
-            **changes,
-        )
-        await self._announce(DEPLOYMENTS, DEPLOYMENT_CHANGED, arn if key == "model" else key, deployment)
+        deployment = hosted(triton_model, **changes)
+        place = deployment.model_arn if key == "model" else key
+        await self._announce(DEPLOYMENTS, DEPLOYMENT_CHANGED, place, deployment)
         return deployment
+
+    async def withdraw(self, key: str) -> None:
+        """Announce that nothing is hosted under ``key``."""
+        await self.producer.send_and_wait(self.topic(DEPLOYMENTS), key=key.encode(), value=None)
 
     async def _announce(self, topic: Topic, kind: str, key: str, payload: Any) -> None:
         now = datetime.now(UTC)
@@ -385,6 +398,8 @@ class Kit:
     picture: Callable[..., bytes] = picture
     manifest: Callable[..., Manifest] = tiny_manifest
     load: Callable[..., Awaitable[None]] = load_tiny_model
+    unload: Callable[..., Awaitable[None]] = unload_model
+    hosted: Callable[..., Deployment] = hosted
     eventually: Callable[..., Awaitable[Any]] = eventually
     free_port: Callable[[], int] = free_port
     width: int = WIDTH

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,7 @@ def registry(kit: Any) -> Iterator[str]:
     @app.get("/2020-11-20/projects/{project}/models/{version}")
     async def describe(project: str, version: str, request: Request) -> Any:
         assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=")
-        if (project, version) == ("cookies", "2"):
+        if (project, version) == ("cookies", "2") or project.startswith("stops"):
             return {}
         return JSONResponse({}, 404, headers={"x-amzn-errortype": "ResourceNotFoundException"})
 
@@ -101,9 +103,23 @@ def registry(kit: Any) -> Iterator[str]:
     thread.join(10)
 
 
+@dataclass(frozen=True)
+class Running:
+    """A running http process and its door's address."""
+
+    url: str
+    process: Any
+
+
 @pytest.fixture(scope="module")
-async def door(line: Any, tiny: str, registry: str, kit: Any) -> AsyncIterator[str]:
-    """The address of a running http process. Hosted: ``cookies/1`` (segmentation) and ``plain/1`` (classification)."""
+def door(running: Running) -> str:
+    """The address of the running http process."""
+    return running.url
+
+
+@pytest.fixture(scope="module")
+async def running(line: Any, tiny: str, registry: str, kit: Any) -> AsyncIterator[Running]:
+    """A running http process. Hosted: ``cookies/1`` (segmentation) and ``plain/1`` (classification)."""
     await line.deploy("model", tiny)
     tags = {"stage": "production"}
     await line.deploy("model", tiny, project="plain", manifest=kit.manifest("anomaly-classification"), tags=tags)
@@ -118,12 +134,17 @@ async def door(line: Any, tiny: str, registry: str, kit: Any) -> AsyncIterator[s
         "DECIDING__ANNOUNCE_SECONDS": "0.2",
         "DECIDING__API_PASS_EVIDENCE_SHARE": "1",
     }
-    with line.process("http", **settings):
-        yield f"http://127.0.0.1:{port}"
+    with line.process("http", **settings) as process:
+        yield Running(f"http://127.0.0.1:{port}", process)
 
 
 def client(
-    door: str, monkeypatch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET, token: str | None = None
+    door: str,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str = KEY,
+    secret: str = SECRET,
+    token: str | None = None,
+    attempts: int = 1,
 ) -> Any:
     monkeypatch.setenv("AWS_DATA_PATH", str(Path(vigia_client.__file__).parent / "data"))
     return boto3.session.Session().client(
@@ -133,7 +154,7 @@ def client(
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         aws_session_token=token,
-        config=Config(retries={"total_max_attempts": 1}),
+        config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}),
     )
 
 
@@ -234,6 +255,77 @@ async def test_models_that_do_not_serve(door: str, kit: Any, monkeypatch: pytest
         await ask(aws, image, version="3")
     assert caught.value.response["ResourceId"] == "cookies/3"
     assert caught.value.response["ResourceType"] == "MODEL"
+
+
+async def test_more_images_than_the_queue_takes_are_throttled_and_counted(
+    line: Any, running: Running, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One is judged, one waits: the first for a fuller batch, which the queue does not let happen.
+    name = f"full-{uuid.uuid4().hex[:8]}"
+    await kit.load(line.triton, name, max_queue_delay_microseconds=200_000, default_queue_policy={"max_queue_size": 1})
+    await line.deploy("model", name, project="full")
+    aws = client(running.url, monkeypatch)
+    image = kit.picture(defect=False)
+    await ask(aws, image, project="full")
+
+    async def one() -> dict[str, Any] | None:
+        try:
+            await ask(aws, image, project="full")
+        except ClientError as error:
+            return error.response
+        return None
+
+    answers = await asyncio.gather(*(one() for _ in range(6)))
+    refused = [answer for answer in answers if answer is not None]
+    assert 0 < len(refused) < 6
+    for response in refused:
+        assert response["Error"]["Code"] == "ThrottlingException"
+        assert response["ResponseMetadata"]["HTTPStatusCode"] == 429
+        assert response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
+    assert running.process.metric("vigia_throttled_requests_total", by="queue") == len(refused)
+    assert running.process.metric("vigia_model_server_refusals_total", end="busy") >= len(refused)
+    # A client with the SDK's own retries gets its answers.
+    patient = client(running.url, monkeypatch, attempts=8)
+    await asyncio.gather(*(ask(patient, image, project="full") for _ in range(3)))
+    await kit.unload(line.triton, name)
+
+
+@pytest.mark.parametrize("told", ["before it is unloaded", "after it is unloaded"])
+async def test_a_version_that_is_stopped_answers_or_is_not_hosted_and_nothing_else(
+    line: Any, door: str, kit: Any, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    name, project = f"stops-{uuid.uuid4().hex[:8]}", f"stops-{uuid.uuid4().hex[:8]}"
+    await kit.load(line.triton, name)
+    deployment = await line.deploy("model", name, project=project)
+    aws = client(door, monkeypatch)
+    image = kit.picture(defect=False)
+    await ask(aws, image, project=project)
+    codes: list[str] = []
+    going = True
+
+    async def caller() -> None:
+        while going:
+            try:
+                await ask(aws, image, project=project)
+                codes.append("answered")
+            except ClientError as error:
+                codes.append(error.response["Error"]["Code"])
+
+    callers = [asyncio.create_task(caller()) for _ in range(3)]
+    answered = await kit.eventually(lambda: len(codes) if len(codes) >= 10 else None)
+    if told == "before it is unloaded":
+        await line.withdraw(deployment.model_arn)
+        await kit.eventually(lambda: "ConflictException" in codes or None)
+        await kit.unload(line.triton, name)
+    else:
+        # Its end is announced late: whoever asks meanwhile waits, and is not failed.
+        await kit.unload(line.triton, name)
+        await line.withdraw(deployment.model_arn)
+        await kit.eventually(lambda: "ConflictException" in codes or None)
+    going = False
+    await asyncio.gather(*callers)
+    assert codes[:answered] == ["answered"] * answered
+    assert set(codes) == {"answered", "ConflictException"}
 
 
 async def test_only_known_callers_with_the_permission_are_answered(

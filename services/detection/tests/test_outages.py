@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import uuid
@@ -17,6 +18,12 @@ from vigia_contracts.events import decode
 from vigia_contracts.faults import Fault, FaultKind
 from vigia_contracts.inspections import InvalidCause, Verdict
 from vigia_contracts.topics import FAULTS
+from vigia_detection.adapters.triton import TritonServers
+from vigia_detection.adapters.vision import VisionThreads
+from vigia_detection.app.clock import Deadline, Stopwatch, SystemClock
+from vigia_detection.app.judge import Judge
+from vigia_detection.domain.outcome import Judged
+from vigia_runtime import metrics
 from vigia_stack.parts.triton import TritonPart
 from vigia_stack.stack import Stack
 
@@ -60,6 +67,48 @@ async def test_frames_wait_for_a_triton_that_was_killed(line: Any, kit: Any, tmp
             assert worker.child.poll() is None
     for frame_id in [f"waits-{number}" for number in range(20)] + [f"hurries-{number}" for number in range(20)]:
         assert sum(one.frame_id == frame_id for one in line.inspections) == 1
+
+
+@pytest.mark.slow
+async def test_a_unit_that_died_costs_time_and_no_answer(kit: Any, tmp_path: Path) -> None:
+    """One of two backend processes is killed while both are asked: the other one answers in its place."""
+    with Stack(["triton"], tmp_path / "triton") as stack:
+        address = stack.part(TritonPart).addresses.grpc
+        await kit.load(address, "two", units=2)
+        server = stack.status("triton").pid
+        assert server is not None
+        units = backends(server)
+        if not units:
+            pytest.skip("this Triton has no backend processes of its own")
+        servers, vision, clock = TritonServers([address]), VisionThreads(2), SystemClock()
+        judge = Judge(servers, vision, clock)
+        deployment = kit.hosted("two")
+        refused = metrics.MODEL_SERVER_REFUSALS.labels("away")
+        before = refused._value.get()
+
+        async def judged(number: int) -> bool:
+            image = kit.picture(defect=number % 2 == 1)
+            found = await judge.judge(image, lambda: deployment, Deadline(clock, 10), Stopwatch(clock))
+            assert isinstance(found.outcome, Judged), found.outcome
+            return found.outcome.answer.is_anomalous is (number % 2 == 1)
+
+        os.kill(units[0], signal.SIGKILL)
+        for start in range(0, 12, 4):
+            assert all(await asyncio.gather(*(judged(start + number) for number in range(4))))
+        assert refused._value.get() > before, "nobody asked the dead one"
+        await servers.close()
+        vision.close()
+
+
+def backends(server: int) -> list[int]:
+    """The backend processes of that Triton; a server with a C++ backend has none."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == server and "backend_stub" in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 from botocore.exceptions import ClientError
 
@@ -265,6 +266,93 @@ def test_a_failed_start_says_why_and_can_be_tried_again(registry: Registry, look
     assert (failed["Status"], failed["StatusMessage"]) == ("HOSTING_FAILED", "the golden sample differs")
     again = lookout.start_model(ProjectName=project, ModelVersion="1", MinInferenceUnits=1)
     assert again["Status"] == describe(lookout, project)["Status"] == "STARTING_HOSTING"
+
+
+def test_start_and_stop_are_taken_in_the_states_that_the_guide_has_for_them(
+    registry: Registry, lookout: Any, project: str
+) -> None:
+    trainable(registry, lookout, project)
+    arns = []
+    for version in ("1", "2"):
+        arns.append(lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"])
+        report(registry, completed(arns[-1]))
+        becomes(lookout, project, "TRAINED", version)
+
+    def start(version: str = "1", **units: int) -> str:
+        chosen = {"MinInferenceUnits": 1, **units}
+        status: str = lookout.start_model(ProjectName=project, ModelVersion=version, **chosen)["Status"]
+        return status
+
+    def stop(version: str = "1") -> str:
+        status: str = lookout.stop_model(ProjectName=project, ModelVersion=version)["Status"]
+        return status
+
+    def refuses(call: Any, status: str) -> bool:
+        with pytest.raises(lookout.exceptions.ConflictException) as caught:
+            call()
+        response = caught.value.response
+        return status in response["Error"]["Message"] and response["ResourceId"] == f"{project}/1"
+
+    assert refuses(stop, "TRAINED")
+    # ``latest`` is the newest version, whatever its state is.
+    assert start("latest") == "STARTING_HOSTING"
+    assert [describe(lookout, project, version)["Status"] for version in "12"] == ["TRAINED", "STARTING_HOSTING"]
+    observe(registry, arns[1], "serving")
+    assert stop("latest") == describe(lookout, project, "2")["Status"] == "STOPPING_HOSTING"
+    observe(registry, arns[1], "draining")
+
+    # On its way in or out it is left alone until it has arrived; then it can go the other way at once.
+    for _ in range(2):
+        assert start(MinInferenceUnits=2, MaxInferenceUnits=3) == "STARTING_HOSTING"
+        for observed in ("absent", "loading"):
+            observe(registry, arns[0], observed)
+            assert refuses(start, "STARTING_HOSTING")
+            assert refuses(stop, "STARTING_HOSTING")
+        observe(registry, arns[0], "serving")
+        assert refuses(start, "HOSTED")
+        assert stop() == "STOPPING_HOSTING"
+        for observed in ("serving", "draining"):
+            observe(registry, arns[0], observed)
+            assert refuses(start, "STOPPING_HOSTING")
+            assert refuses(stop, "STOPPING_HOSTING")
+        observe(registry, arns[0], "absent")
+        found = describe(lookout, project)
+        assert (found["Status"], found["StatusMessage"]) == ("TRAINED", "Training completed successfully.")
+        assert not {"MinInferenceUnits", "MaxInferenceUnits"} & found.keys()
+
+    # What failed to start can be started again, or given up.
+    start()
+    observe(registry, arns[0], "failed", "no memory")
+    assert start() == "STARTING_HOSTING"
+    observe(registry, arns[0], "failed", "no memory")
+    assert stop() == "STOPPING_HOSTING"
+    assert describe(lookout, project)["Status"] == "TRAINED"
+
+
+def test_a_running_model_says_how_many_units_are_in_service(registry: Registry, lookout: Any, project: str) -> None:
+    trainable(registry, lookout, project)
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    report(registry, completed(arn))
+    becomes(lookout, project, "TRAINED")
+    lookout.start_model(ProjectName=project, ModelVersion="1", MinInferenceUnits=1, MaxInferenceUnits=3)
+    for desired, in_service, message in (
+        (1, 1, "The model is running."),
+        (2, 1, "The model is running, with 1 of 2 inference units in service."),
+        (1, 2, "The model is running."),
+        # What lies outside of the bounds that StartModel gave does not count.
+        (9, 3, "The model is running."),
+        (0, 1, "The model is running."),
+    ):
+        registry.sql(
+            "update registry.hostings set observed = 'serving', desired_units = %s, in_service_units = %s "
+            "where model_version_id = (select id from registry.model_versions where arn = %s)",
+            desired,
+            in_service,
+            arn,
+        )
+        found = describe(lookout, project)
+        assert (found["Status"], found["StatusMessage"]) == ("HOSTED", message)
+        assert (found["MinInferenceUnits"], found["MaxInferenceUnits"]) == (1, 3)
 
 
 def test_a_project_goes_with_its_snapshots_and_its_name_is_free(registry: Registry, lookout: Any) -> None:

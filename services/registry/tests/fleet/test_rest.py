@@ -12,12 +12,14 @@ import pytest
 from vigia_contracts.cameras import RtspSource
 from vigia_contracts.topics import CAMERAS, DEPLOYMENTS
 from vigia_registry.entrypoints.http import build
-from vigia_registry.hosting import announcements, repository, service
+from vigia_registry.hosting import announcements, overview, repository, service
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.versions import Change
 from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Owner, Vault
 from vigia_runtime.policies import allowing
+
+from .conftest import OWNER
 
 KEY_ACCOUNT = "123456789012"
 KEY = ("AKIAFLEETTESTS000001", "fleet-secret")
@@ -193,6 +195,39 @@ async def test_what_judges_a_camera_is_announced_and_follows_hosting(client: htt
         ("2", "STOPPING_HOSTING"),
         ("1", "STOPPING_HOSTING"),
     ]
+
+
+async def test_units_are_shown_while_a_version_is_to_be_hosted(client: httpx.AsyncClient, fleet: Any) -> None:
+    version = await fleet.version(1)
+
+    async def shown() -> tuple[Any, Any]:
+        [model] = (await client.get("/models", params={"project": "cookies"})).json()["items"]
+        hosted = (await client.get("/hosting")).json()["items"]
+        names = ("min_units", "max_units", "desired_units", "in_service_units")
+        return model["units"], [tuple(item[name] for name in names) for item in hosted]
+
+    assert await shown() == (None, [])
+    async with fleet.deps.database.transaction() as session:
+        await service.request_start(session, version, 1, 4)
+        _, [target] = await repository.targets(session, "test")
+        assert await repository.scale(session, target, 3)
+        # Whoever read before writes nothing.
+        assert not await repository.scale(session, target, 4)
+        assert not await repository.record(session, target, Change(Observed.SERVING, in_service_units=1))
+        _, [target] = await repository.targets(session, "test")
+        assert await repository.record(session, target, Change(Observed.SERVING, in_service_units=2))
+        [units] = await overview.units(session)
+    assert await shown() == ({"min": 1, "max": 4, "desired": 3, "in_service": 2}, [(1, 4, 3, 2)])
+    assert (units.account_id, units.region, units.arn) == (OWNER.account_id, OWNER.region, target.hosting.arn)
+    assert (units.min_units, units.max_units, units.desired_units, units.in_service_units) == (1, 4, 3, 2)
+
+    async with fleet.deps.database.transaction() as session:
+        await service.request_stop(session, version)
+        assert await overview.units(session) == []
+    assert await shown() == (None, [(1, 4, 0, 2)])
+    async with fleet.deps.database.transaction() as session:
+        await service.request_start(session, version, 2)
+    assert await shown() == ({"min": 2, "max": None, "desired": 2, "in_service": 2}, [(2, None, 2, 2)])
 
 
 @pytest.mark.filterwarnings("error")

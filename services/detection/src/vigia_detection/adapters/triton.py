@@ -36,7 +36,8 @@ _CHANNEL: Final = (
 
 #: Triton says "queue full" and "dropped from the queue" with the same status as "not there"; the text differs.
 _BUSY_WORDS: Final = ("maximum queue size", "request timeout expired", "rate limit")
-_AWAY_WORDS: Final = ("unknown model", "is not ready", "is not found", "no available versions")
+#: The last is what a unit says whose backend process died: another one may answer, or this one once it is replaced.
+_AWAY_WORDS: Final = ("unknown model", "is not ready", "is not found", "no available versions", "is not healthy")
 
 _ENDS: Final = {ModelBusy: "busy", ModelAway: "away", ModelLate: "late", ModelFailed: "failed"}
 

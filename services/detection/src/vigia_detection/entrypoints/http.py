@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,7 @@ from vigia_detection.domain.outcome import Invalid, Outcome
 from vigia_detection.entrypoints import aws
 from vigia_detection.entrypoints.calls import SERVICE, CallLog
 from vigia_detection.settings import Settings
+from vigia_runtime import metrics
 from vigia_runtime.audit import Draft, Images, draft, is_read_only
 from vigia_runtime.errors import AccessDenied, AppError, Transient, Unavailable
 from vigia_runtime.http import create_app, request_id, serve
@@ -85,9 +87,12 @@ class Door:
         try:
             reply = await self._reply(request, credential, asked, project, version, image)
         except NotJudged as error:
-            raise _not_judged(error) from error
+            told = _not_judged(error, project, version)
+            _count(told)
+            raise told from error
         except Exception as error:
             told = _told(error)
+            _count(told)
             await self._calls.failed(
                 asked,
                 told,
@@ -131,14 +136,14 @@ class Door:
         authorize(credential, _ACTION, f"arn:aws:lookoutvision:{region}:{credential.account_id}:model/{name}")
         if await self._catalogue.lacks(credential, region, project, version):
             return aws.not_found(f"Project {project} has no model version {version}.", name)
-        return aws.conflict(f"Model version {version} of project {project} is not hosted. Start the model first.", name)
+        return _stopped(project, version)
 
 
 def _call(asked: Draft, outcome: Outcome, deployment: Deployment) -> Event:
     """The record of a call whose image had an outcome."""
     project, version = deployment.project, deployment.model_version
     if isinstance(outcome, Invalid):
-        told = _not_judged(NotJudged(outcome.cause, outcome.detail))
+        told = _not_judged(NotJudged(outcome.cause, outcome.detail), project, version)
         seen = Images(invalid=int(outcome.cause in _CALLERS_FAULT))
         error = (told.name, told.message)
         return asked.ended(SERVICE, told.status, error=error, project=project, version=version, images=seen)
@@ -178,9 +183,21 @@ def _check(request: Request, project: str, version: str, image: bytes) -> None:
         raise aws.BadImageError(f"The image is {found} and not {content_type} as ContentType says.")
 
 
-def _not_judged(error: NotJudged) -> aws.AwsError:
+def _stopped(project: str, version: str) -> aws.AwsError:
+    message = f"Model version {version} of project {project} is not hosted. Start the model first."
+    return aws.conflict(message, f"{project}/{version}")
+
+
+def _count(told: aws.AwsError) -> None:
+    if told.status == HTTPStatus.TOO_MANY_REQUESTS:
+        metrics.THROTTLED.labels(_SERVICE, _NAME).inc()
+
+
+def _not_judged(error: NotJudged, project: str, version: str) -> aws.AwsError:
     if error.cause in _CALLERS_FAULT:
         return aws.validation(f"The image cannot be judged: {error.detail}.")
+    if error.cause is InvalidCause.NO_MODEL:  # stopped while the image waited
+        return _stopped(project, version)
     if error.cause is InvalidCause.OVERLOADED:
         return aws.throttled("The model receives more images than its inference units can judge.")
     return aws.internal("The image could not be judged. Try again.")

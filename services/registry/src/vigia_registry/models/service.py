@@ -175,7 +175,8 @@ async def stop(session: AsyncSession, owner: Owner, project_name: str, version: 
     if view.status not in MAY_STOP:
         raise ModelBusy(project_name, view.model.version, view.status, "stopped")
     await hosting.request_stop(session, view.model.id)
-    return await _status(session, view.model)
+    # Also of one that failed to start, and so has nothing to stop: the protocol has no other word for an answer.
+    return AwsStatus.STOPPING_HOSTING
 
 
 async def delete(session: AsyncSession, owner: Owner, project_name: str, version: int) -> ModelVersion:
