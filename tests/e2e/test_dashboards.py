@@ -31,6 +31,7 @@ MAY_BE_EMPTY = {
     "Dead letters",
     "Requests a second",
     "Inference queue",
+    "Refused because too many came",
 }
 
 

@@ -264,6 +264,41 @@ def pipeline() -> Dashboard:
         )
         .with_panel(
             lines(
+                "Inference units",
+                "short",
+                promql("sum by (project, version) (vigia_hosting_units_desired)", "{{project}} {{version}} desired"),
+                promql(
+                    "sum by (project, version) (vigia_hosting_units_in_service)",
+                    "{{project}} {{version}} in service",
+                    "B",
+                ),
+                what="More desired than in service: on the way up. Fewer: on the way down.",
+                span=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Units at work",
+                "short",
+                promql("sum by (project, version) (vigia_hosting_units_busy)", "{{project}} {{version}}"),
+                what="In the mean of the last window of scaling.",
+                span=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Refused because too many came",
+                "short",
+                promql("sum by (by) (increase(vigia_throttled_requests_total[5m]))", "requests, {{by}} full"),
+                promql(
+                    'sum(increase(vigia_model_server_refusals_total{end="busy"}[5m]))', "tries, model server busy", "B"
+                ),
+                what="In five minutes.",
+                span=8,
+            )
+        )
+        .with_panel(
+            lines(
                 "Parts of the system that are down",
                 "short",
                 promql("sum by (job) (1 - up)", "{{job}}"),

@@ -34,9 +34,9 @@ class Found:
 
 class Do(StrEnum):
     LOAD = "load"
-    RESIZE = "resize"  # load again over itself with another instance count; requests go on being answered
+    RESIZE = "resize"  # load again over itself with other units; requests go on being answered
     CHECK = "check"
-    REPAIR = "repair"  # unload and load: the way out of a dead backend process
+    REPAIR = "repair"  # load again over itself, and where that does not help, unload first
     UNLOAD = "unload"
 
 
