@@ -26,7 +26,7 @@ def measure(report: Report, line: Line, project: str, artifact: Artifact, images
             line.lookout.start_model(**model, MinInferenceUnits=1)
         else:
             line.lookout.stop_model(**model)
-        until(status, lambda: line.model(project, "1") == status, every=0.02)
+        until(status, lambda: line.model(project, "1") == status, every=0.2)
         return time.monotonic() - began
 
     def loaded() -> float:

@@ -289,9 +289,9 @@ def pipeline() -> Dashboard:
             lines(
                 "Refused because too many came",
                 "short",
-                promql("sum by (by) (increase(vigia_throttled_requests_total[5m]))", "requests, {{by}} full"),
+                promql("sum by (operation) (increase(vigia_throttled_requests_total[5m]))", "{{operation}}"),
                 promql(
-                    'sum(increase(vigia_model_server_refusals_total{end="busy"}[5m]))', "tries, model server busy", "B"
+                    'sum(increase(vigia_model_server_refusals_total{end="busy"}[5m]))', "images, by Triton's queue", "B"
                 ),
                 what="In five minutes.",
                 span=8,

@@ -282,7 +282,7 @@ async def test_more_images_than_the_queue_takes_are_throttled_and_counted(
         assert response["Error"]["Code"] == "ThrottlingException"
         assert response["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
-    assert running.process.metric("vigia_throttled_requests_total", by="queue") == len(refused)
+    assert running.process.metric("vigia_throttled_requests_total", operation="DetectAnomalies") == len(refused)
     assert running.process.metric("vigia_model_server_refusals_total", end="busy") >= len(refused)
     # A client with the SDK's own retries gets its answers.
     patient = client(running.url, monkeypatch, attempts=8)

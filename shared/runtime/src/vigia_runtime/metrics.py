@@ -51,7 +51,7 @@ HTTP_SECONDS = Histogram(
     "vigia_http_request_seconds", "Time to answer.", ["service", "method", "route"], buckets=STAGE_BUCKETS
 )
 THROTTLED = Counter(
-    "vigia_throttled_requests_total", "Requests refused because they came too fast.", ["service", "operation"]
+    "vigia_throttled_requests_total", "Requests refused because too many came.", ["service", "operation"]
 )
 HTTP_IN_FLIGHT = Gauge("vigia_http_in_flight_requests", "Requests being answered.", ["service"])
 
@@ -89,11 +89,6 @@ MODEL_SERVER_REFUSALS = Counter(
     "vigia_model_server_refusals_total",
     "Requests that a model server did not answer: busy, away, late, failed.",
     ["end"],
-)
-THROTTLED = Counter(
-    "vigia_throttled_requests_total",
-    "DetectAnomalies requests refused because too many came: by the model's queue, or by the door.",
-    ["by"],
 )
 MODEL_SERVER_WAITS = Counter(
     "vigia_model_server_waits_total", "Times an image waited because no model server could be reached."
