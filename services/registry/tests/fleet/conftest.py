@@ -39,7 +39,7 @@ KEY_ID, SECRET = "AKIAFLEETTESTS000001", "fleet-secret"
 def graph(scale: float, work: int = 0) -> bytes:
     """An ONNX graph: uint8 image in, its mean brightness times ``scale`` out, as ``score``.
 
-    ``work`` products of matrices, about a millisecond each, are made for every run and change nothing.
+    ``work`` products of matrices, a fifth of a millisecond each, are made for every run and change nothing.
     """
     nodes = [
         helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
@@ -210,7 +210,7 @@ def settings_for(url: str, store: Any = None, tritons: tuple[str, ...] = ()) -> 
                 lost_seconds=3,
                 load_seconds=30,
             ),
-            "scaling": ScalingSettings(window_seconds=0.5, queue_seconds=0.02, in_windows=4),
+            "scaling": ScalingSettings(window_seconds=0.5, queue_seconds=0.01, in_windows=4),
             "secret_key": SECRET_KEY,
             "internal_token": "t" * 16,
         }

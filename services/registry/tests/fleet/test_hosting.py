@@ -262,7 +262,7 @@ async def test_a_stopped_version_waits_until_its_end_is_announced_but_not_for_ev
 async def test_units_follow_the_load_and_no_request_fails(
     hosting: Hosting, hosting_fleet: Any, triton: Triton, eventually: Wait, make_artifact: Make
 ) -> None:
-    fleet, artifact = hosting_fleet, make_artifact(work=40)
+    fleet, artifact = hosting_fleet, make_artifact(work=150)
     version = await fleet.version(1, artifact)
     await start(fleet, version, 1, most=2)
     await eventually(becomes(fleet, version, Observed.SERVING))
@@ -333,6 +333,7 @@ async def test_one_dead_unit_of_two_is_found_and_replaced_while_the_other_answer
     traffic = Traffic([triton], name, artifact, callers=2) if busy else None
     os.kill(victim, signal.SIGKILL)
     await eventually(repaired)
+    assert shown.keys() == {1, 2}
     assert any("Stub process" in text or "requests fail" in text for text in shown[1])
 
     async def replaced() -> bool:
@@ -344,9 +345,10 @@ async def test_one_dead_unit_of_two_is_found_and_replaced_while_the_other_answer
         answered = traffic.answered
         await eventually(lambda: _more(traffic, answered + 20))
         await traffic.end()
-        # Only who was with the dead one was failed; that takes it a second each time.
+        # Only who was with the dead one was failed, which takes it a second each time; the other one answered.
+        assert traffic.failures
         assert all("Stub process" in str(error) for error in traffic.failures)
-        assert 0 < len(traffic.failures) < 10 < traffic.answered
+        assert traffic.answered > 5 * len(traffic.failures)
     assert await fleet.take(DEPLOYMENTS) == []
 
 

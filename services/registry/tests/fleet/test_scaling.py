@@ -18,7 +18,9 @@ from vigia_registry.hosting.versions import ReplicaReport, Report
 SETTINGS = ScalingSettings(window_seconds=1, queue_seconds=0.05, out_windows=2, in_windows=3, utilization=0.6)
 WAITS, FULL = Window(0.2, 1.0), Window(0.0, 0.0, refused=True)
 #: Nobody waits, and so many units are at work.
-IDLE, STEADY = Window(0.0, 0.1), Window(0.03, 1.9)
+IDLE, STEADY = Window(0.0, 0.1), Window(0.02, 1.9)
+#: Hardly anything happens, and that slowly: the machine is busy with something else.
+SLOW = Window(0.2, 0.05)
 
 windows = st.lists(
     st.builds(Window, st.floats(0, 10), st.floats(0, 12), st.booleans()) | st.sampled_from([WAITS, FULL, IDLE, STEADY]),
@@ -38,6 +40,8 @@ windows = st.lists(
         (2, 3, [IDLE, IDLE, IDLE], 1),
         (2, 3, [IDLE, IDLE], 2),
         (2, 3, [IDLE, IDLE, FULL], 2),
+        (1, 3, [SLOW, SLOW], 1),
+        (2, 3, [SLOW, IDLE, SLOW], 1),
         # Nobody waits, but one unit alone could not do it.
         (2, 3, [STEADY, STEADY, STEADY], 2),
         (1, 3, [IDLE, IDLE, IDLE], 1),
@@ -63,8 +67,8 @@ def test_units_stay_within_bounds_and_move_one_at_a_time(
     assert decide(found, least, most, [], SETTINGS) == found
     if found > units >= least:
         assert all(one.refused or one.queue_seconds > SETTINGS.queue_seconds for one in seen[-2:])
-    if found < units <= (most or least):
-        assert not any(one.refused or one.queue_seconds > SETTINGS.queue_seconds for one in seen[-3:])
+    if found < units <= (least if most is None else most):
+        assert not any(one.refused or one.busy_units > SETTINGS.utilization * found for one in seen[-3:])
 
 
 @given(
@@ -140,6 +144,7 @@ class Clock:
         self.at = 0.0
         self.answered = 0
         self.waited = 0.0
+        self.busy = 0.0
 
     def run(self, units: int, in_service: int, *, seconds: float, wait: float, report: Report = Report.READY) -> int:
         """The units that are asked for first within ``seconds``, or those that there are."""
@@ -147,10 +152,11 @@ class Clock:
             self.at += 0.5
             self.answered += 10
             self.waited += 10 * wait
+            self.busy += 0.5 * units if wait else 0.0
             found = self.scaler.review(
                 hosted(units, in_service),
                 [ReplicaReport("t", report, units=in_service)],
-                {"t": reading(self.at, self.answered, self.waited, 0)},
+                {"t": reading(self.at, self.answered, self.waited, self.busy)},
                 self.at,
             )
             if found != units:

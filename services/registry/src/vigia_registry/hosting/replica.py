@@ -117,13 +117,17 @@ class Replica:
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _golden: dict[str, _Golden] = field(default_factory=dict)
     _seen: bool = False
+    _acting: bool = False
     _loads: int = 0
     _answered_at: float = field(default_factory=time.monotonic)
 
     @property
     def lost(self) -> bool:
-        """Whether the server has been silent for so long that nobody should wait for it."""
-        return time.monotonic() - self._answered_at > self.hosting.lost_seconds
+        """Whether the server has been silent for so long that nobody should wait for it.
+
+        A load may take longer than that; it has a limit of its own.
+        """
+        return not self._acting and time.monotonic() - self._answered_at > self.hosting.lost_seconds
 
     async def probe(self) -> None:
         """Readiness: the server answers."""
@@ -196,6 +200,7 @@ class Replica:
             steps = [step for step in steps if step.do is not Do.UNLOAD]
         for step in steps:
             await self._do(step, orders.get(step.name))
+            self._answered_at = time.monotonic()
             self.changed.set()
             if step.do is not Do.CHECK:
                 return True  # it took a while: the plan may be another one now
@@ -239,6 +244,7 @@ class Replica:
 
     async def _do(self, step: Step, order: Order | None) -> None:
         name = step.name
+        self._acting = True
         try:
             match step.do:
                 case Do.UNLOAD:
@@ -258,6 +264,8 @@ class Replica:
             if order is not None:
                 self._attempt(name, order, str(error)).not_before = time.monotonic() + 1.0
             await self.triton.loaded()
+        finally:
+            self._acting = False
 
     async def _load(self, name: str, order: Order, *, repair: bool = False) -> None:
         """Load and check. Over a model that is there it takes its place, and requests go on being answered.

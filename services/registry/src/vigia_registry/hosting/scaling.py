@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from vigia_registry.hosting.settings import ScalingSettings
 
+_HARDLY = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -83,15 +85,20 @@ def decide(units: int, least: int, most: int | None, windows: Sequence[Window], 
     would still have had time to spare: what follows from one decision is never the reason for the opposite one.
     """
     units = within(units, least, most)
-    waits = [window.refused or window.queue_seconds > settings.queue_seconds for window in windows]
-    if len(waits) >= settings.out_windows and all(waits[-settings.out_windows :]):
+    more = [window.refused or _wait(window, units) > settings.queue_seconds for window in windows]
+    if len(more) >= settings.out_windows and all(more[-settings.out_windows :]):
         return within(units + 1, least, most)
-    spare = [
+    fewer = [
         not window.refused
-        and window.queue_seconds <= settings.queue_seconds / 2
+        and _wait(window, units) <= settings.queue_seconds / 2
         and window.busy_units <= settings.utilization * (units - 1)
         for window in windows
     ]
-    if len(spare) >= settings.in_windows and all(spare[-settings.in_windows :]):
+    if len(fewer) >= settings.in_windows and all(fewer[-settings.in_windows :]):
         return within(units - 1, least, most)
     return units
+
+
+def _wait(window: Window, units: int) -> float:
+    """Seconds that requests waited for a unit; where hardly a unit was busy they waited for something else."""
+    return window.queue_seconds if window.busy_units > _HARDLY * units else 0.0
