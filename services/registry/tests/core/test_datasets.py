@@ -232,8 +232,8 @@ def test_deleting_the_test_dataset_makes_training_split_again(registry: Registry
     trainable(registry, lookout, project)
     assert train().endswith("/3")
     # Versions keep what they were trained on, whatever becomes of the dataset.
-    snapshot = registry.s3().get_object(Bucket=single.training_manifest.bucket, Key=single.training_manifest.key)
-    assert len(snapshot["Body"].read().splitlines()) == 63
+    snapshot = registry.opened(single.training_manifest.bucket, single.training_manifest.key)
+    assert len(snapshot.splitlines()) == 63
 
 
 def test_entries_are_filtered_by_any_combination(registry: Registry, lookout: Any, project: str) -> None:
