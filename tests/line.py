@@ -79,14 +79,20 @@ class Line:
         self.s3 = store.client()
         self.url = stack.part(GatewayPart).url
         self.api = Vigia(self.url, SigV4(store.access_key_id, store.secret_access_key, store.region))
+        self.lookout = self.client(self.url)
+
+    def client(self, url: str) -> Any:
+        """A boto3 client of Lookout for Vision at ``url``."""
+        store = self.stack.part(ObjectsPart).store
         core = botocore.session.Session()
         core.set_config_variable("data_path", str(data_path()))
-        self.lookout = boto3.Session(
+        session = boto3.Session(
             aws_access_key_id=store.access_key_id,
             aws_secret_access_key=store.secret_access_key,
             region_name=store.region,
             botocore_session=core,
-        ).client("lookoutvision", endpoint_url=self.url)
+        )
+        return session.client("lookoutvision", endpoint_url=url)
 
     def pid(self, part: str) -> int:
         """The process id of a part that runs."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import api, hosting, sample, stream, vision
+from tests.bench import api, datasets, hosting, sample, stream, vision
 from tests.bench.figures import Figure, Report
 from tests.line import PARTS, Line
 from vigia_stack import paths
@@ -46,6 +46,7 @@ def main() -> None:
             asyncio.run(stream.measure(report, line, PROJECT, images))
             api.measure(report, line, PROJECT, artifact, images)
             hosting.measure(report, line, PROJECT, artifact, images)
+            datasets.measure(report, line, f"{PROJECT}-datasets")
             for part in PARTS:
                 report.add(Figure(f"memory after load: {part}", resident_mebibytes(line.pid(part)), "MiB"))
     report.show(console)

@@ -40,6 +40,11 @@ class RunningService:
         return self._process is not None and self._process.alive
 
     @property
+    def pid(self) -> int | None:
+        """Its process id, None before it was started."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def exit_status(self) -> int | None:
         """Exit code of the last run (negative: signal), None while it runs."""
         return None if self._process is None else self._process.exit_status
