@@ -1,6 +1,6 @@
 """Tags in a table of their own, and packaging jobs.
 
-Revision: 0004
+Revision: 0003
 After: 0002
 """
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0004"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None

@@ -1,7 +1,7 @@
 """Users, roles, policies and sessions; every key gets a user that may do what the key could.
 
-Revision: 0003
-After: 0005
+Revision: 0005
+After: 0004
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0003"
-down_revision = "0005"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
