@@ -223,7 +223,8 @@ async def test_units_are_shown_while_a_version_is_to_be_hosted(client: httpx.Asy
 
     async with fleet.deps.database.transaction() as session:
         await service.request_stop(session, version)
-        assert await overview.units(session) == []
+        [units] = await overview.units(session)
+    assert (units.desired_units, units.in_service_units) == (0, 2)  # it serves until it drains
     assert await shown() == (None, [(1, 4, 0, 2)])
     async with fleet.deps.database.transaction() as session:
         await service.request_start(session, version, 2)
