@@ -106,7 +106,7 @@ async def test_a_bug_is_an_internal_error_without_its_text(kit: Any) -> None:
 
 
 async def test_a_caller_gets_its_error_though_it_cannot_be_written_down(kit: Any) -> None:
-    async def detector(request: Request) -> Reply:
+    async def detector(request: Request, permit: Permit) -> Reply:
         raise Transient("the broker is away")
 
     def unrecorded() -> float:
