@@ -122,10 +122,10 @@ def test_every_operation_answers_as_its_model_says(registry: Registry, lookout: 
     gone(lambda: lookout.describe_model(ProjectName=name, ModelVersion="1"))
     answer = sent(registry, "GET", f"{BASE}/{name}")
     assert (answer.status_code, answer.json()) == (200, {"ProjectDescription": {**project, "Datasets": []}})
-    answer = sent(registry, "DELETE", f"{BASE}/{name}", content_length="0")
-    assert (answer.status_code, answer.json()) == (200, {"ProjectArn": project["ProjectArn"]})
     answer = sent(registry, "GET", f"{BASE}?maxResults=1")
     assert set(answer.json()["Projects"][0]) == {"ProjectArn", "ProjectName", "CreationTimestamp"}
+    answer = sent(registry, "DELETE", f"{BASE}/{name}", content_length="0")
+    assert (answer.status_code, answer.json()) == (200, {"ProjectArn": project["ProjectArn"]})
 
 
 def test_errors_name_what_they_are_about(registry: Registry, project: str) -> None:
