@@ -60,6 +60,7 @@ def create_router(door: Door) -> APIRouter:
 
     @router.put(
         "/{line_id}",
+        name="PutLine",
         summary="Create or replace a line",
         responses={201: {"description": "Created", "model": LineItem}, **problems(400)},
     )
