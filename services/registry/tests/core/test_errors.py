@@ -186,6 +186,23 @@ def test_too_little_to_train_on_is_named_with_its_counts(registry: Registry, loo
     assert lookout.list_models(ProjectName=project)["Models"] == []
 
 
+@pytest.mark.parametrize(
+    ("prefix", "fits"),
+    [("results/", True), ("", True), ("a/b/", True), ("a//b", False), ("a/../b", False), ("x" * 1024, False)],
+)
+def test_an_output_prefix_may_end_with_a_slash(
+    registry: Registry, lookout: Any, project: str, prefix: str, fits: bool
+) -> None:
+    trainable(registry, lookout, project)
+    output = {"S3Location": {"Bucket": OUTPUT["S3Location"]["Bucket"], "Prefix": prefix}}
+    if fits:
+        model = lookout.create_model(ProjectName=project, OutputConfig=output)["ModelMetadata"]
+        assert model["Status"] == "TRAINING"
+    else:
+        error = refused(lambda: lookout.create_model(ProjectName=project, OutputConfig=output))
+        assert (error["code"], error["status"]) == ("ValidationException", 400)
+
+
 def test_an_output_bucket_that_is_not_there(registry: Registry, lookout: Any, project: str) -> None:
     trainable(registry, lookout, project)
     output = {"S3Location": {"Bucket": "nobody-has-this-bucket", "Prefix": ""}}

@@ -95,7 +95,9 @@ async def create(
     if found:
         raise NotTrainable(found)
     objects.check(Seal(project.account_id, request.kms_key_id))
-    if not usable_key(f"{request.output.prefix}/{_LONGEST_RESULT.format(project=project_name)}".lstrip("/")):
+    # The guide's own samples end the prefix with a slash; training joins it with exactly one.
+    folder = request.output.prefix.rstrip("/")
+    if not usable_key(f"{folder}/{_LONGEST_RESULT.format(project=project_name)}".lstrip("/")):
         raise OutputUnusable(request.output.prefix)
     if not await objects.bucket_exists(request.output.bucket):
         raise OutputUnavailable(request.output.bucket)
