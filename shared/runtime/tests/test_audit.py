@@ -20,7 +20,7 @@ ACCOUNT = "123456789012"
 
 
 def credential(arn: str) -> Credential:
-    return Credential("AKIAEXAMPLE", "the-very-secret", None, ACCOUNT, arn, ("*",))
+    return Credential("AKIAEXAMPLE", "the-very-secret", None, ACCOUNT, arn, ())
 
 
 def request(peer: str = "10.0.0.2", **headers: str) -> Request:

@@ -89,9 +89,9 @@ def signed_for(service: str) -> dict[str, str]:
     ("path", "headers", "service"),
     [
         ("/", signed_for("sts"), "registry"),
-        # The scope decides, whatever the path looks like: detection and aggregator know nothing of STS.
-        (DETECT, signed_for("sts"), "registry"),
-        ("/api/v1/trends", signed_for("sts"), "registry"),
+        ("/", signed_for("monitoring"), "aggregator"),
+        ("/", signed_for("cloudtrail"), "aggregator"),
+        ("/service/GraniteServiceVersion20100801/operation/GetMetricData", signed_for("monitoring"), "aggregator"),
         (DETECT, signed_for("lookoutvision"), "detection"),
         (DETECT, {}, "detection"),
         ("/2020-11-20/projects", signed_for("lookoutvision"), "registry"),

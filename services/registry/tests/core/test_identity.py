@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from vigia_client.api import ApiError, Vigia
+from vigia_client.api import ApiError
 from vigia_registry.identity.domain import MAX_ATTACHED, MAX_INLINE, MAX_USERS
 from vigia_runtime.policies import MAX_DOCUMENT
 
 from .conftest import ACCOUNT, KEY, SECRET, Registry, until
+from .people import Iam
 from .test_errors import refused
 
 READS = {
@@ -25,8 +26,8 @@ READS = {
 
 
 @pytest.fixture
-def iam(registry: Registry) -> Iterator[Vigia]:
-    with Vigia(registry.url, httpx.BasicAuth(KEY, SECRET)) as vigia:
+def iam(registry: Registry) -> Iterator[Iam]:
+    with Iam(registry.url, httpx.BasicAuth(KEY, SECRET)) as vigia:
         yield vigia
 
 
@@ -40,7 +41,7 @@ def told(act: Callable[[], Any]) -> tuple[int, str]:
     return error.value.status, error.value.code
 
 
-def test_a_user_its_policies_and_its_keys(registry: Registry, iam: Vigia) -> None:
+def test_a_user_its_policies_and_its_keys(registry: Registry, iam: Iam) -> None:
     name = new()
     made = iam.put_user(name, ["AmazonLookoutVisionReadOnlyAccess"], {"mine": READS})
     assert made["arn"] == f"arn:aws:iam::{ACCOUNT}:user/{name}"
@@ -65,7 +66,7 @@ def test_a_user_its_policies_and_its_keys(registry: Registry, iam: Vigia) -> Non
     assert refused(gone.list_projects)["code"] == "UnrecognizedClientException"
 
 
-def test_keys_are_rotated(registry: Registry, iam: Vigia) -> None:
+def test_keys_are_rotated(registry: Registry, iam: Iam) -> None:
     name = new()
     iam.put_user(name, ["AmazonLookoutVisionReadOnlyAccess"])
     old, fresh = iam.add_access_key(name), iam.add_access_key(name)
@@ -87,7 +88,7 @@ def test_keys_are_rotated(registry: Registry, iam: Vigia) -> None:
     assert told(lambda: iam.switch_access_key("admin", old["access_key_id"], True)) == (404, "access_key_not_found")
 
 
-def test_the_last_use_of_a_key_is_known(registry: Registry, iam: Vigia) -> None:
+def test_the_last_use_of_a_key_is_known(registry: Registry, iam: Iam) -> None:
     name = new()
     iam.put_user(name, ["AmazonLookoutVisionReadOnlyAccess"])
     key = iam.add_access_key(name)
@@ -107,7 +108,7 @@ def test_the_last_use_of_a_key_is_known(registry: Registry, iam: Vigia) -> None:
     assert iam.access_keys(name)[0]["last_used_service"] == "vigia"
 
 
-def test_policies_of_the_account(registry: Registry, iam: Vigia) -> None:
+def test_policies_of_the_account(registry: Registry, iam: Iam) -> None:
     name, user, role = new("p"), new(), new("r")
     made = iam.put_policy(name, READS, "Lists everything")
     assert (made["arn"], made["managed"]) == (f"arn:aws:iam::{ACCOUNT}:policy/{name}", False)
@@ -131,7 +132,7 @@ def test_policies_of_the_account(registry: Registry, iam: Vigia) -> None:
     assert told(lambda: iam.remove_policy(name)) == (404, "policy_not_found")
 
 
-def test_a_policy_that_vanished_denies_all(registry: Registry, iam: Vigia) -> None:
+def test_a_policy_that_vanished_denies_all(registry: Registry, iam: Iam) -> None:
     """It cannot happen through the door; if it does, whoever had it is locked out, not let in."""
     name, user = new("p"), new()
     iam.put_policy(name, {"Statement": {"Effect": "Deny", "Action": "lookoutvision:Delete*", "Resource": "*"}})
@@ -143,7 +144,7 @@ def test_a_policy_that_vanished_denies_all(registry: Registry, iam: Vigia) -> No
     assert refused(client.list_projects)["code"] == "AccessDeniedException"
 
 
-def test_managed_policies_are_listed_first_and_fixed(iam: Vigia) -> None:
+def test_managed_policies_are_listed_first_and_fixed(iam: Iam) -> None:
     iam.put_policy("A-first-by-name", READS)
     rows = list(iam.policies())
     managed = [row for row in rows if row["managed"]]
@@ -165,7 +166,7 @@ def test_managed_policies_are_listed_first_and_fixed(iam: Vigia) -> None:
     assert told(lambda: iam.remove_policy("operator")) == (409, "managed_policy")
 
 
-def test_lists_come_in_pages_without_gaps(registry: Registry, iam: Vigia) -> None:
+def test_lists_come_in_pages_without_gaps(registry: Registry, iam: Iam) -> None:
     prefix = new("page")
     for number in range(5):
         iam.put_user(f"{prefix}-{number}")
@@ -202,13 +203,13 @@ BAD_USERS: list[tuple[list[str], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("policies", "inline", "code"), BAD_USERS, ids=[str(n) for n in range(len(BAD_USERS))])
-def test_what_a_user_cannot_be_given(iam: Vigia, policies: list[str], inline: dict[str, Any], code: str) -> None:
+def test_what_a_user_cannot_be_given(iam: Iam, policies: list[str], inline: dict[str, Any], code: str) -> None:
     name = new()
     assert told(lambda: iam.put_user(name, policies, inline))[1] == code
     assert told(lambda: iam.user(name)) == (404, "user_not_found")
 
 
-def test_bad_names_and_bodies(registry: Registry, iam: Vigia) -> None:
+def test_bad_names_and_bodies(registry: Registry, iam: Iam) -> None:
     for bad in ("a b", "ü", "x" * 65, "a:b"):
         assert told(lambda bad=bad: iam.put_user(bad)) == (400, "bad_name")
         assert told(lambda bad=bad: iam.put_role(bad, [])) == (400, "bad_name")
@@ -229,7 +230,7 @@ def test_bad_names_and_bodies(registry: Registry, iam: Vigia) -> None:
 
 def test_the_number_of_users_is_bounded(registry: Registry) -> None:
     account = "444455556666"
-    with Vigia(registry.url, httpx.BasicAuth(*registry.add_key(account))) as iam:
+    with Iam(registry.url, httpx.BasicAuth(*registry.add_key(account))) as iam:
         registry.sql(
             "insert into registry.users (account_id, name, id) select %s, 'filler-' || n, 'F' || n "
             "from generate_series(2, %s) n",
@@ -243,7 +244,7 @@ def test_the_number_of_users_is_bounded(registry: Registry) -> None:
 def test_only_who_may_manage_identities_does(registry: Registry) -> None:
     for policy in ("engineer", "operator", "AmazonLookoutVisionFullAccess"):
         auth = httpx.BasicAuth(*registry.add_user(new(), policies=(policy,)))
-        with Vigia(registry.url, auth) as vigia:
+        with Iam(registry.url, auth) as vigia:
             for act in (
                 lambda vigia=vigia: list(vigia.users()),
                 lambda vigia=vigia: vigia.put_user("me", ["AdministratorAccess"]),
@@ -253,11 +254,11 @@ def test_only_who_may_manage_identities_does(registry: Registry) -> None:
                 lambda vigia=vigia: list(vigia.accounts()),
             ):
                 assert told(act) == (403, "access_denied")
-    with Vigia(registry.url, httpx.BasicAuth(*registry.add_user(new(), policies=("admin",)))) as vigia:
+    with Iam(registry.url, httpx.BasicAuth(*registry.add_user(new(), policies=("admin",)))) as vigia:
         assert vigia.user("admin")["policies"] == ["AdministratorAccess"]
 
 
-def test_accounts_are_apart(registry: Registry, iam: Vigia) -> None:
+def test_accounts_are_apart(registry: Registry, iam: Iam) -> None:
     account = f"{uuid.uuid4().int % 10**12:012d}"
     added = iam.add_account(account)
     assert told(lambda: iam.add_account(account)) == (409, "account_exists")
@@ -266,7 +267,7 @@ def test_accounts_are_apart(registry: Registry, iam: Vigia) -> None:
     key = added["access_key"]
     mine, theirs = new(), new()
     iam.put_user(mine)
-    with Vigia(registry.url, httpx.BasicAuth(key["access_key_id"], key["secret_access_key"])) as other:
+    with Iam(registry.url, httpx.BasicAuth(key["access_key_id"], key["secret_access_key"])) as other:
         assert [row["name"] for row in other.users()] == ["admin"]
         other.put_user(theirs, ["AdministratorAccess"])
         assert told(lambda: other.user(mine)) == (404, "user_not_found")
@@ -279,7 +280,7 @@ def test_accounts_are_apart(registry: Registry, iam: Vigia) -> None:
     assert [row["ProjectName"] for row in client.list_projects()["Projects"]] == ["theirs"]
 
 
-def test_asking_what_somebody_may_do(iam: Vigia) -> None:
+def test_asking_what_somebody_may_do(iam: Iam) -> None:
     user, role = new(), new("r")
     arn = f"arn:aws:lookoutvision:us-east-1:{ACCOUNT}:model/cookies/1"
     deny = {
@@ -310,7 +311,7 @@ def test_asking_what_somebody_may_do(iam: Vigia) -> None:
     assert told(lambda: iam.simulate("a:B", user="nobody")) == (404, "user_not_found")
 
 
-def test_the_installations_key_may_do_everything_whatever_was_changed(registry: Registry, iam: Vigia) -> None:
+def test_the_installations_key_may_do_everything_whatever_was_changed(registry: Registry, iam: Iam) -> None:
     """Migrating gives the first user its policies back: nobody can be locked out for good."""
     from vigia_registry.migrate import create_admin
 

@@ -24,12 +24,12 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from vigia_client.api import Vigia
 from vigia_client.service_model import data_path
 from vigia_registry.identity.domain import MAX_SESSIONS
 from vigia_runtime.policies import allowing, canonical
 
 from .conftest import ACCOUNT, KEY, REGION, SECRET, Registry
+from .people import Iam
 
 TRUSTED, OTHER = "222233334444", "555566667777"
 ASSUME = canonical({"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}})
@@ -80,7 +80,7 @@ def refused(act: Callable[[], Any]) -> tuple[str, int]:
 def role(registry: Registry, trust: list[str], *policies: str, **more: Any) -> tuple[str, str]:
     """A new role's name and ARN."""
     name = f"r-{uuid.uuid4().hex[:10]}"
-    with Vigia(registry.url, httpx.BasicAuth(KEY, SECRET)) as vigia:
+    with Iam(registry.url, httpx.BasicAuth(KEY, SECRET)) as vigia:
         vigia.put_role(name, trust, policies or ("AmazonLookoutVisionReadOnlyAccess",), **more)
     return name, ROLE + name
 
@@ -157,7 +157,7 @@ def test_sessions_go_with_their_user_and_their_role(registry: Registry) -> None:
     own = sts(registry, *key).get_session_token()["Credentials"]
     taken = sts(registry, *key).assume_role(RoleArn=role_arn, RoleSessionName="s1")["Credentials"]
     lookout(registry, taken).list_projects()
-    with Vigia(registry.url, httpx.BasicAuth(KEY, SECRET)) as vigia:
+    with Iam(registry.url, httpx.BasicAuth(KEY, SECRET)) as vigia:
         vigia.remove_role(name)
         vigia.remove_user(arn.rpartition("/")[2])
     for given in (own, taken):

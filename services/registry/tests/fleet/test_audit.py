@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,20 +19,21 @@ from fastapi.routing import APIRoute
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from vigia_contracts.audit import LOOKOUT, VIGIA, Call, CallOutcome
+from vigia_contracts.audit import LOOKOUT, STS, VIGIA, Call, CallOutcome
 from vigia_contracts.topics import AUDIT, TRAINING_JOBS, USAGE
 from vigia_contracts.usage import UnitsMeasured
 from vigia_registry.entrypoints.http import build
 from vigia_registry.hosting import repository, service, usage
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.versions import Change
-from vigia_registry.http.rest import cameras, lines, models, trials
+from vigia_registry.http.rest import cameras, iam, lines, models, trials
 from vigia_registry.http.rest.audited import AuditedRoute, event_name
 from vigia_registry.http.rest.caller import Door
 from vigia_registry.identity import service as identity
-from vigia_registry.identity.domain import Vault
+from vigia_registry.identity.domain import Owner, Vault
 from vigia_registry.pagination import Pages
-from vigia_runtime.signin import INTERNAL_HEADER, Authenticator, Credential
+from vigia_runtime.policies import allowing
+from vigia_runtime.signin import INTERNAL_HEADER, Authenticator
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 KEY = ("AKIAFLEETTESTS000001", "fleet-secret")
@@ -43,12 +45,15 @@ class Aws(httpx.Auth):
 
     requires_request_body = True
 
-    def __init__(self, key: str = KEY[0], secret: str = KEY[1]) -> None:
-        self._keys = Credentials(key, secret)
+    def __init__(
+        self, key: str = KEY[0], secret: str = KEY[1], token: str | None = None, service: str = "lookoutvision"
+    ) -> None:
+        self._keys = Credentials(key, secret, token)
+        self._service = service
 
     def auth_flow(self, request: httpx.Request) -> Any:
         signed = AWSRequest(request.method, str(request.url), headers={"Host": "registry"}, data=request.content)
-        SigV4Auth(self._keys, "lookoutvision", REGION).add_auth(signed)
+        SigV4Auth(self._keys, self._service, REGION).add_auth(signed)
         request.headers.update(dict(signed.headers.items()))
         yield request
 
@@ -68,11 +73,15 @@ async def calls(fleet: Any) -> list[Call]:
     return [event.data for _, event in taken]
 
 
-async def add_key(fleet: Any, key: str, actions: tuple[str, ...]) -> None:
+async def add_key(fleet: Any, name: str, *actions: str) -> tuple[str, str]:
+    """A user who may do these things, and its key."""
+    owner = Owner(ACCOUNT, REGION)
+    inline = {"may": allowing(*actions)} if actions else {}
     async with fleet.deps.database.transaction() as session:
         vault = Vault(fleet.deps.settings.secret_key.get_secret_value())
-        arn = f"arn:aws:iam::{ACCOUNT}:user/{key.lower()}"
-        await identity.put_key(session, vault, Credential(key, "s", None, ACCOUNT, arn, actions))
+        await identity.put_user(session, owner, name, [], inline)
+        key, secret = await identity.add_key(session, vault, owner, name)
+        return key.access_key_id, secret
 
 
 async def test_a_change_is_written_down_as_cloudtrail_does(aws: httpx.AsyncClient, fleet: Any) -> None:
@@ -159,8 +168,8 @@ async def test_who_asks_too_often_is_written_down_as_throttled(fleet: Any) -> No
 async def test_refused_and_failed_calls_are_written_down(aws: httpx.AsyncClient, fleet: Any) -> None:
     """Denied, invalid, not there, in conflict, not offered, no JSON; names that do not exist become no metric."""
     await fleet.version(1, project="lids")
-    await add_key(fleet, "AKIANOTHINGALLOWED01", ())
-    denied = Aws("AKIANOTHINGALLOWED01", "s")
+    nobody = await add_key(fleet, "nobody")
+    denied = Aws(*nobody)
     model = "/2020-11-20/projects/lids/models/1"
     asked = [
         await aws.get("/2020-11-20/projects/lids", auth=denied),
@@ -193,7 +202,7 @@ async def test_refused_and_failed_calls_are_written_down(aws: httpx.AsyncClient,
         (None, None),
         ("lids", "1"),
     ]
-    assert found[0].record.userIdentity.accessKeyId == "AKIANOTHINGALLOWED01"
+    assert found[0].record.userIdentity.accessKeyId == nobody[0]
     assert "image" not in found[-1].model_dump_json().replace("images_", "")
 
 
@@ -270,7 +279,7 @@ async def test_while_postgres_is_away_calls_fail_and_are_repeated(
 
 
 async def test_changes_by_the_rest_api_are_written_down(aws: httpx.AsyncClient, fleet: Any) -> None:
-    await add_key(fleet, "AKIAREADERONLY000002", ("vigia:Read*",))
+    reader = await add_key(fleet, "reader", "vigia:Read*")
     source = {"kind": "rtsp", "url": "rtsp://user:pa55@10.0.0.7/stream?token=abc"}
     asked = [
         await aws.post("/api/v1/lines", json={"line_id": "oven"}, auth=KEY),
@@ -278,9 +287,9 @@ async def test_changes_by_the_rest_api_are_written_down(aws: httpx.AsyncClient, 
         await aws.post("/api/v1/cameras/oven-1/disable", auth=KEY),
         await aws.delete("/api/v1/lines/oven", auth=KEY),
         await aws.put("/api/v1/cameras/oven-1", json={"source": {"kind": "tape"}}, auth=KEY),
-        await aws.delete("/api/v1/cameras/oven-1", auth=("AKIAREADERONLY000002", "s")),
+        await aws.delete("/api/v1/cameras/oven-1", auth=reader),
         await aws.get("/api/v1/cameras", auth=KEY),
-        await aws.delete("/api/v1/cameras/oven-1", auth=("AKIAREADERONLY000002", "wrong")),
+        await aws.delete("/api/v1/cameras/oven-1", auth=(reader[0], "wrong")),
     ]
     assert [answer.status_code for answer in asked] == [201, 201, 200, 409, 400, 403, 200, 401]
     found = await calls(fleet)
@@ -301,6 +310,47 @@ async def test_changes_by_the_rest_api_are_written_down(aws: httpx.AsyncClient, 
     assert "pa55" not in json.dumps([one.model_dump(mode="json") for one in found])
     assert "abc" not in found[1].model_dump_json()
     assert {one.project for one in found} == {None}
+
+
+async def test_who_took_which_role_is_written_down_and_no_credentials_are(aws: httpx.AsyncClient, fleet: Any) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/inspection"
+    body = {"policies": ["AmazonLookoutVisionReadOnlyAccess"], "trust": [ACCOUNT]}
+    assert (await aws.put("/api/v1/iam/roles/inspection", json=body, auth=KEY)).status_code == 201
+    key = await aws.post("/api/v1/iam/users/admin/access-keys", auth=KEY)
+    secret = key.json()["secret_access_key"]
+
+    async def sts(auth: httpx.Auth, **fields: str) -> httpx.Response:
+        return await aws.post("/", data={"Version": "2011-06-15", **fields}, auth=auth)
+
+    asked = {"Action": "AssumeRole", "RoleArn": role, "RoleSessionName": "shift-1"}
+    taken = await sts(Aws(service="sts"), **asked)
+    assert taken.status_code == 200
+    stranger = Aws(*await add_key(fleet, "stranger"), service="sts")
+    assert (await sts(stranger, **asked)).status_code == 403
+    credentials = ElementTree.fromstring(taken.text)[0].find("{*}Credentials")
+    assert credentials is not None
+    given = [member.text or "" for member in credentials][:3]
+    assert (await aws.get("/2020-11-20/projects", auth=Aws(*given))).status_code == 200
+
+    found = await calls(fleet)
+    assert [(one.record.eventSource, one.record.eventName, one.record.errorCode) for one in found] == [
+        (VIGIA, "PutRole", None),
+        (VIGIA, "CreateAccessKey", None),
+        (STS, "AssumeRole", None),
+        (STS, "AssumeRole", "AccessDenied"),
+        (LOOKOUT, "ListProjects", None),
+    ]
+    assert found[2].record.requestParameters == {"roleArn": role, "roleSessionName": "shift-1"}
+    # The session is known as CloudTrail knows one: by the ids of the role.
+    who = found[4].record.userIdentity
+    assert (who.type, who.arn) == ("AssumedRole", f"arn:aws:sts::{ACCOUNT}:assumed-role/inspection/shift-1")
+    assert who.principalId.startswith("AROA")
+    assert who.principalId.endswith(":shift-1")
+    assert who.sessionContext is not None
+    assert who.sessionContext.sessionIssuer.principalId == who.principalId.partition(":")[0]
+    written = json.dumps([one.model_dump(mode="json") for one in found])
+    for hidden in (secret, *given[1:]):
+        assert hidden not in written
 
 
 async def test_trials_are_the_services_own_calls(aws: httpx.AsyncClient, fleet: Any) -> None:
@@ -327,7 +377,7 @@ async def test_trials_are_the_services_own_calls(aws: httpx.AsyncClient, fleet: 
 
 def test_every_route_that_changes_something_is_audited_under_a_name(fleet: Any) -> None:
     door = Door(fleet.deps, Authenticator(None), Pages("k" * 32))  # type: ignore[arg-type]
-    routes = [route for part in (lines, cameras, models, trials) for route in part.create_router(door).routes]
+    routes = [route for part in (lines, cameras, models, trials, iam) for route in part.create_router(door).routes]
     changing = [route for route in routes if isinstance(route, APIRoute) and route.methods - {"GET"}]
     assert len(changing) >= 12
     for route in changing:

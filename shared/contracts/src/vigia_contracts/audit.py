@@ -17,8 +17,9 @@ from vigia_contracts.base import Payload, UtcTime
 
 CALL_RECORDED = "vigia.call.recorded.v1"
 
-#: Event sources: the AWS protocol, and Vigia's own REST API.
+#: Event sources: the AWS protocols, and Vigia's own REST API.
 LOOKOUT = "lookoutvision.amazonaws.com"
+STS = "sts.amazonaws.com"
 VIGIA = "vigia"
 
 

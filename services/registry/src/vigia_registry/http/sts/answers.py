@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vigia_runtime.errors import AccessDenied, AppError, Conflict, InvalidInput, LimitExceeded, Unavailable
+from vigia_runtime.errors import AccessDenied, AppError, Conflict, InvalidInput, LimitExceeded, Transient, Unavailable
 from vigia_runtime.http import request_id
 from vigia_runtime.sigv4 import SignatureError
 
@@ -23,6 +24,15 @@ _SIGNATURES: Final = {
     "UnrecognizedClientException": "InvalidClientTokenId",
     "InvalidSignatureException": "SignatureDoesNotMatch",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as the protocol has it."""
+
+    status: int
+    code: str
+    message: str
 
 
 class InvalidActionError(AppError):
@@ -39,20 +49,24 @@ def answered(request: Request, action: str, result: Members) -> Response:
     return _respond(request, 200, f'<{action}Response xmlns="{NAMESPACE}">{body}{metadata}</{action}Response>')
 
 
-def failed(request: Request, error: AppError) -> Response:
-    """An error of the core as the protocol names it."""
-    status, code = _named(error)
-    return _failed(request, status, code, error.message)
+def told(error: Exception) -> Failure:
+    """What the caller learns of ``error``: of a fault on our side, nothing but that."""
+    match error:
+        case AppError():
+            status, code = _named(error)
+            return Failure(status, code, error.message)
+        case Transient():
+            return Failure(503, "ServiceUnavailable", "The request has failed due to a temporary failure.")
+        case _:
+            message = "The request processing has failed because of an unknown error."
+            return Failure(500, "InternalFailure", message)
 
 
-def unavailable(request: Request) -> Response:
-    """Something behind this does not answer now."""
-    return _failed(request, 503, "ServiceUnavailable", "The request has failed due to a temporary failure.")
-
-
-def internal(request: Request) -> Response:
-    """What a client learns of a fault on our side."""
-    return _failed(request, 500, "InternalFailure", "The request processing has failed because of an unknown error.")
+def failed(request: Request, failure: Failure) -> Response:
+    """An error on the wire."""
+    error = {"Type": "Sender" if failure.status < 500 else "Receiver", "Code": failure.code, "Message": failure.message}
+    body = _members({"Error": error, "RequestId": request_id(request)})
+    return _respond(request, failure.status, f'<ErrorResponse xmlns="{NAMESPACE}">{body}</ErrorResponse>')
 
 
 def _named(error: AppError) -> tuple[int, str]:
@@ -77,12 +91,6 @@ def _named(error: AppError) -> tuple[int, str]:
             return 503, "ServiceUnavailable"
         case _:
             return 400, "ValidationError"
-
-
-def _failed(request: Request, status: int, code: str, message: str) -> Response:
-    kind = "Sender" if status < 500 else "Receiver"
-    error = _members({"Error": {"Type": kind, "Code": code, "Message": message}, "RequestId": request_id(request)})
-    return _respond(request, status, f'<ErrorResponse xmlns="{NAMESPACE}">{error}</ErrorResponse>')
 
 
 def _members(members: Members) -> str:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vigia_contracts.audit import STS
+from vigia_registry.audit.journal import Journal
 from vigia_registry.bootstrap import Deps
 from vigia_registry.db import passing_faults
 from vigia_registry.http.sts import answers, forms
 from vigia_registry.http.sts.operations import OPERATIONS, Call
 from vigia_registry.identity.domain import Vault
+from vigia_runtime.audit import draft
 from vigia_runtime.errors import AppError, Transient
 from vigia_runtime.http import read_body
 from vigia_runtime.logging import get_logger
-from vigia_runtime.signin import Authenticator, CredentialSource
+from vigia_runtime.signin import Authenticator, Credential, CredentialSource, region_of
 
 log = get_logger(__name__)
 
@@ -35,15 +39,17 @@ def create_router(deps: Deps, credentials: CredentialSource, vault: Vault) -> AP
         try:
             with passing_faults():
                 return await _answer(request, deps, authenticator, vault)
-        except AppError as error:
-            return answers.failed(request, error)
-        except Transient as error:
-            log.warning("a dependency does not answer", detail=error.detail)
-            return answers.unavailable(request)
         # A process boundary: a bug must reach clients in the protocol's shape, and nothing of it but that it happened.
         except Exception as error:
-            log.error("request failed", exc_info=error)
-            return answers.internal(request)
+            if isinstance(error, Transient):
+                log.warning("a dependency does not answer", detail=error.detail)
+            elif not isinstance(error, AppError):
+                log.error("request failed", exc_info=error)
+            failure = answers.told(error)
+            journal: Journal | None = getattr(request.state, "journal", None)
+            if journal is not None:
+                await journal.failed(failure.status, failure.code, failure.message)
+            return answers.failed(request, failure)
 
     return router
 
@@ -56,5 +62,22 @@ async def _answer(request: Request, deps: Deps, authenticator: Authenticator, va
     operation = OPERATIONS.get(action)
     if operation is None or version != VERSION:
         raise answers.InvalidActionError(action, version)
+    journal = request.state.journal = _journal(request, deps, caller, action, fields)
     call = Call(database=deps.database, vault=vault, caller=caller, fields=fields)
-    return answers.answered(request, action, await operation(call))
+    result = await operation(call)
+    await journal.succeeded(200)
+    return answers.answered(request, action, result)
+
+
+def _journal(request: Request, deps: Deps, caller: Credential, action: str, fields: Mapping[str, str]) -> Journal:
+    """The record of the call; CloudTrail calls all of these read-only. What was issued is in none."""
+    asked = draft(
+        request,
+        caller,
+        region=region_of(request, deps.settings.bootstrap.region),
+        source=STS,
+        name=action,
+        read_only=True,
+        parameters={name: value for name, value in fields.items() if name not in ("Action", "Version")},
+    )
+    return Journal(deps.database, asked)
