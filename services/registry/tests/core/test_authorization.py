@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -299,6 +299,8 @@ def call(deps: Any, operation: Any, scene: Scene, version: str) -> Call:
         deps=deps,
         pages=Pages("k" * 32),
         operation=operation.name,
+        status=operation.status,
+        journal=None,
         owner=Owner(ACCOUNT, REGION),
         path=path,
         query=QueryParams([("tagKeys", "stage"), ("tagKeys", "line")]),
@@ -365,7 +367,7 @@ def test_tags_of_others_and_of_what_cannot_be_are_never_looked_at(plant: Registr
 
 
 def _with_arn(made: Call, arn: str) -> Call:
-    return Call(made.deps, made.pages, made.operation, made.owner, {"resourceArn": arn}, made.query, {}, None)
+    return replace(made, path={"resourceArn": arn})
 
 
 # --- through the doors --------------------------------------------------------------------------------------------
