@@ -192,6 +192,15 @@ class Line:
         await asyncio.wait(self._readers)
         await self.producer.stop()
 
+    async def caught_up(self) -> None:
+        """Wait until all that is on the topics by now has been read: what tests before this one have caused."""
+        for topic, read in ((INSPECTIONS, self.inspections), (AUDIT, self.calls)):
+            consumer = AIOKafkaConsumer(self.topic(topic), bootstrap_servers=self.kafka.bootstrap)
+            await consumer.start()
+            ends = await consumer.end_offsets(consumer.assignment())
+            await consumer.stop()
+            await eventually(lambda read=read, there=sum(ends.values()): len(read) >= there or None)  # type: ignore[misc]
+
     async def _read(self) -> None:
         async for record in self.records(INSPECTIONS):
             event = decode_event(

@@ -211,6 +211,7 @@ async def test_every_request_that_is_judged_leaves_an_inspection(
     line: Any, door: str, kit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws = client(door, monkeypatch)
+    await line.caught_up()
     before = len(line.inspections)
     await ask(aws, kit.picture(defect=False))
     await refusal(aws, kit.picture(defect=False, width=100))
@@ -358,6 +359,7 @@ async def test_every_call_of_a_known_caller_is_written_down(
     """With its inspection where there is one; anomalies, processed and invalid images are told; no image is."""
     aws = client(door, monkeypatch)
     image = kit.picture(defect=True)
+    await line.caught_up()
     known = len(line.calls)
     asked: list[tuple[bytes, dict[str, str]]] = [
         (image, {"version": "latest"}),
