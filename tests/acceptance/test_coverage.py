@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -51,17 +50,28 @@ def is_proof_or_reason(row: object) -> bool:
     return isinstance(row, list) and bool(row) and all(isinstance(test, str) for test in row)
 
 
+@cache
+def definitions(file: str) -> frozenset[str]:
+    """Names of the functions and methods that a file of the repository defines, as node ids have them."""
+    path = ROOT / file
+    found: set[str] = set()
+
+    def visit(nodes: Iterable[ast.stmt], owner: str) -> None:
+        for node in nodes:
+            if isinstance(node, ast.ClassDef):
+                visit(node.body, f"{owner}{node.name}::")
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found.add(owner + node.name)
+
+    if path.is_file():
+        visit(ast.parse(path.read_text()).body, "")
+    return frozenset(found)
+
+
 def exists(test: str) -> bool:
     """Whether a file of the repository defines the test; parameters are not looked at."""
     file, _, name = test.partition("::")
-    path = ROOT / file
-    if not path.is_file():
-        return False
-    *owners, function = name.partition("[")[0].split("::")
-    nodes: Any = ast.parse(path.read_text()).body
-    for owner in owners:
-        nodes = [n for node in nodes if isinstance(node, ast.ClassDef) and node.name == owner for n in node.body]
-    return any(isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == function for n in nodes)
+    return name.partition("[")[0] in definitions(file)
 
 
 def unproven(rows: Mapping[str, Row], outcomes: Mapping[str, str], whole: bool) -> list[str]:
