@@ -15,6 +15,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from vigia_contracts.base import ObjectRef
+from vigia_registry.datasets import service as datasets
+from vigia_registry.datasets.errors import ManifestUnavailable
+
 from .conftest import BUCKET, KEY, REGION, SECRET, Registry
 from .manifests import line, manifest
 from .test_lifecycle import OUTPUT, becomes, completed, report, requests_for, settled, trainable
@@ -229,6 +233,15 @@ def test_a_manifest_that_is_not_there(lookout: Any, project: str, place: dict[st
     assert (error["code"], error["status"]) == ("ValidationException", 400)
     assert part in error["message"]
     assert lookout.describe_project(ProjectName=project)["ProjectDescription"]["Datasets"] == []
+
+
+def test_a_manifest_that_is_too_large_is_refused(registry: Registry) -> None:
+    assert registry.settings.quotas.max_manifest_bytes == 1024**3
+    place = registry.put(manifest(3, 3))
+    source, size = ObjectRef(bucket=place["Bucket"], key=place["Key"]), len(manifest(3, 3))
+    registry.run(lambda deps: datasets.check_manifest(deps.objects, source, size))
+    with pytest.raises(ManifestUnavailable, match=f"has {size} bytes, more than {size - 1}"):
+        registry.run(lambda deps: datasets.check_manifest(deps.objects, source, size - 1))
 
 
 @pytest.mark.parametrize(
