@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import psycopg
+from botocore.credentials import Credentials
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -19,18 +20,33 @@ from vigia_registry.bootstrap import Deps, open_deps
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import import_entries
 from vigia_registry.entrypoints.http import build
+from vigia_registry.identity import service as identity
+from vigia_registry.identity.domain import Owner, Vault
 from vigia_registry.jobs import queue
 from vigia_registry.migrate import migrate
 from vigia_registry.models.deletion import delete_model
 from vigia_registry.packaging import job as packaging
 from vigia_registry.projects.deletion import delete_project
 from vigia_registry.settings import BootstrapSettings, LimitSettings, QuotaSettings, RateSettings, Settings
+from vigia_runtime.policies import canonical
 from vigia_runtime.settings import BucketSettings, HttpSettings, KafkaSettings, ObjectSettings, PostgresSettings
 from vigia_stack.parts.objects import ObjectStoreAddress
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 KEY, SECRET = "AKIAVIGIAFUZZADMIN01", "a-secret-that-only-the-fuzzer-knows"
 MOST_BODY = 256 * 1024
+_LIMITED = {
+    "Statement": [
+        {"Effect": "Allow", "Action": ["lookoutvision:List*", "lookoutvision:Describe*"], "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": ["lookoutvision:CreateModel", "lookoutvision:StartModel", "lookoutvision:*Tag*"],
+            "Resource": f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/p1/*",
+            "Condition": {"StringEquals": {"aws:RequestTag/a": "b"}},
+        },
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringLike": {"aws:ResourceTag/b": "*"}}},
+    ]
+}
 #: Longer than this is a hang: the longest wait that is meant is that for a lock, three seconds.
 SECONDS = 10
 
@@ -57,9 +73,10 @@ _UNSETTLED = (
     "on d.id = e.dataset_id where d.state = 'CREATE_FAILED'"
 )
 
-#: What changes when anything is made, changed or removed, in one row.
+#: What changes when anything is made, changed or removed, in one row. That somebody asked is written down every time.
 _EVERYTHING = text(
-    "select (select count(*) from registry.client_tokens), (select count(*) from registry.outbox), "
+    "select (select count(*) from registry.client_tokens), "
+    "(select count(*) from registry.outbox where topic <> 'audit'), "
     f"(select count(*) from {_JOBS}), "
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.projects t), "
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.datasets t), "
@@ -136,6 +153,15 @@ class Door:
         self._app = build(deps)
         self._manifest = tiny.artifact().manifest.model_dump_json()
 
+    async def limited_key(self) -> Credentials:
+        """The key of a user who may do some things to some models."""
+        settings = self._deps.settings
+        vault, owner = Vault(settings.secret_key.get_secret_value()), Owner(ACCOUNT, REGION)
+        async with self._deps.database.transaction() as session:
+            await identity.put_user(session, owner, "limited", (), {"inline": canonical(_LIMITED)})
+            key, secret = await identity.add_key(session, vault, owner, "limited")
+        return Credentials(key.access_key_id, secret)
+
     async def send(self, request: Request) -> Answer:
         """The app's answer; one that does not come in time has ``raised`` TimeoutError."""
         answer = Answer()
@@ -206,6 +232,7 @@ class Door:
             await session.execute(text(f"set local search_path to {queue.JOBS_SCHEMA}"))  # for the tables' triggers
             await session.execute(text(f"delete from {_JOBS} where id = any(:ids)"), {"ids": done})
             problems = [f"after all jobs: {row}" for row in (await session.execute(text(_UNSETTLED))).scalars()]
+            await session.execute(text("delete from registry.outbox"))
             await session.execute(text(_TRAINED), {"manifest": self._manifest})
         kept = [info.key for info in await deps.objects.list(buckets.datasets) if "/changes/" in info.key]
         return problems + [f"after all jobs: changes {key}" for key in kept]

@@ -139,7 +139,8 @@ class Draft:
 class Requests:
     """An endless source; the same seed gives the same requests as long as the answers are the same."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, limited: Credentials) -> None:
+        self._limited = SigV4Auth(limited, "lookoutvision", REGION)
         self.random = Random(seed)
         #: Page tokens and client tokens seen before.
         self.page_tokens: list[str] = []
@@ -447,7 +448,7 @@ class Requests:
         request = AWSRequest(draft.method, f"http://registry{path}{'?' if query else ''}{query}", data=body)
         for name, value in headers:
             request.headers.add_header(name, value)
-        _SIGNER.add_auth(request)
+        (self._limited if chance.random() < 0.1 else _SIGNER).add_auth(request)
         headers = [(name, value) for name, value in request.headers.items()]
         if chance.random() < 0.05:
             headers = self._unsigned(headers)

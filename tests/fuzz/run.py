@@ -70,7 +70,7 @@ def fuzz(postgres_server: str, store: ObjectStoreAddress, seed: int, number: int
 
 async def _run(door: Door, seed: int, number: int) -> Report:
     """Send ``number`` requests, one after the other."""
-    source, report = Requests(seed), Report()
+    source, report = Requests(seed, await door.limited_key()), Report()
     before = await door.everything()
     for count in range(1, number + 1):
         operation, request = source.next()
@@ -128,7 +128,7 @@ def wrong(request: Request, answer: Answer, changed: bool) -> list[str]:
 def _unlike(request: Request, status: int, content: dict[str, Any]) -> list[str]:
     """Where a success differs from the service model of the SDKs."""
     try:
-        operation, _, _ = find(request.method, request.path)
+        operation, _ = find(request.method, request.path)
     except AppError as error:
         return [f"a success of {error}"]
     model = service_model().operation_model(operation.name)
