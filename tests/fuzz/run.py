@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ ERRORS: Final = {
 _NAMED: Final = {"ResourceNotFoundException", "ConflictException"}
 #: After so many requests the waiting jobs are done.
 _WORK_EVERY: Final = 50
+_TELL_EVERY: Final = 5000
 _MOST_PROBLEMS: Final = 20
 
 
@@ -86,6 +88,8 @@ async def _run(door: Door, seed: int, number: int) -> Report:
         if count % _WORK_EVERY == 0 or count == number:
             report.problems += await door.work()
             before = await door.everything()
+        if count % _TELL_EVERY == 0:
+            print(f"{count} requests, {len(report.problems)} problems", file=sys.stderr, flush=True)
         if len(report.problems) >= _MOST_PROBLEMS:
             break
     return report
