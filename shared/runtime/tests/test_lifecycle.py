@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def start(body: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
+    # Byte by byte: what a buffer had read beyond the line, communicate() would not see.
+    assert [os.read(process.stdout.fileno(), 1) for _ in "up\n"] == [b"u", b"p", b"\n"]
     return process
 
 
