@@ -101,6 +101,8 @@ def counts(normal: int, anomaly: int, **alone: int) -> DatasetCounts:
         (counts(10, 10, crack=10), counts(10, 10), ["test dataset has 0 images with only the anomaly label crack"]),
         (counts(15_900, 101), None, ["16001 labeled"]),
         (counts(8_000, 20, crack=20), None, ["8020 labeled"]),
+        (counts(10, 10, crack=10), counts(790, 10, crack=10), []),
+        (counts(10, 10, crack=10), counts(791, 10, crack=10), ["test dataset has 801 labeled"]),
         (counts(10, 0), counts(3_990, 11), ["4001 labeled"]),
         (counts(20, 40, **{f"l{n}": 20 for n in range(101)}), None, ["101 anomaly labels"]),
     ],
