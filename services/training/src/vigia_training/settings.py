@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
-from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget
+from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
 
 
 class LearningSettings(Group):
@@ -19,6 +19,9 @@ class LearningSettings(Group):
     iterations: int = Field(default=Budget.iterations, ge=10, description="optimiser steps of the head")
     fold_iterations: int = Field(default=Budget.fold_iterations, ge=10, description="the same while cross-fitting")
     folds: int = Field(default=Budget.folds, ge=2, le=10, description="parts held back in turn, for the threshold")
+    precision: Precision = Field(
+        default="auto", description="of the served network: float32, int8, or int8 where that costs next to nothing"
+    )
     backbone: str = Field(default=DEFAULT_BACKBONE, description="timm name of the frozen network (an EfficientNet)")
     backbone_path: Path | None = Field(default=None, description="its weights, a state dict; default: packaged ones")
 

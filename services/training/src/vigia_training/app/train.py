@@ -14,21 +14,25 @@ import torch
 from PIL import Image
 
 from vigia_contracts.training import ModelMetrics
+from vigia_runtime.logging import get_logger
 from vigia_training.app.images import Geometry, Read, geometry_of, in_order, labels_of, load, load_truth
 from vigia_training.domain.dataset import Entry, parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
 from vigia_training.domain.split import split
 from vigia_training.learning.backbone import load_backbone
-from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget
-from vigia_training.learning.export import export
+from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
+from vigia_training.learning.export import export_backbone, export_judge, join
 from vigia_training.learning.features import Example
+from vigia_training.learning.precision import Choice, choose
 from vigia_training.learning.trainer import Fitted, fit
 from vigia_vision import Artifact, Manifest, Session, decode, probe
 from vigia_vision.artifact import MODEL_FILE, npy
 from vigia_vision.manifest import Decision, Golden, InputContract, Label, TensorSpec, Threshold
 from vigia_vision.prepare import prepare
 from vigia_vision.session import first
+
+log = get_logger(__name__)
 
 #: Stage, share of the whole job that is done.
 Progress = Callable[[str, float], None]
@@ -37,8 +41,8 @@ Progress = Callable[[str, float], None]
 _STAGES = {
     "reading": (0.0, 0.05),
     "features": (0.05, 0.3),
-    "training": (0.3, 0.93),
-    "exporting": (0.93, 0.95),
+    "training": (0.3, 0.75),
+    "exporting": (0.75, 0.95),
     "evaluating": (0.95, 1.0),
 }
 #: Golden samples of each class, and from how many bytes on they are compressed again.
@@ -68,6 +72,7 @@ class Options:
     budget: Budget = field(default_factory=Budget)
     backbone_name: str = DEFAULT_BACKBONE
     backbone_file: Path | None = None
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,18 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     backbone = load_backbone(options.backbone_name, options.backbone_file)
     fitted = fit(backbone, examples, len(labels), options.budget, task.seed, device, tell)
     tell("exporting", 0)
-    model, outputs = export(fitted.network, geometry.width, geometry.height, task.arn)
-    provenance = _provenance(task, options, backbone.digest)
+    choice = choose(
+        options.precision,
+        export_backbone(fitted.network.backbone, geometry.width, geometry.height),
+        fitted,
+        examples,
+        options.threads,
+    )
+    log.info("precision chosen", precision=choice.precision, reason=choice.reason, speedup=round(choice.speedup, 2))
+    fitted.network.calibration = fitted.network.calibration.moved(choice.shift)
+    judge = export_judge(fitted.network, geometry.width, geometry.height)
+    model, outputs = join(choice.backbone, judge, task.arn), judge.outputs
+    provenance = _provenance(task, options, backbone.digest, choice)
     draft = _manifest(geometry, labels if fitted.pixel_thresholds else (), fitted, outputs, provenance)
     session = Session(Artifact.build(draft, {MODEL_FILE: model}), options.threads)
     results = []
@@ -237,7 +252,7 @@ def _golden(results: Sequence[Judged], read: Read, session: Session) -> tuple[tu
     return tuple(golden), files
 
 
-def _provenance(task: Task, options: Options, backbone_digest: str) -> dict[str, str]:
+def _provenance(task: Task, options: Options, backbone_digest: str, choice: Choice) -> dict[str, str]:
     budget = options.budget
     return {
         "model_arn": task.arn,
@@ -247,5 +262,6 @@ def _provenance(task: Task, options: Options, backbone_digest: str) -> dict[str,
         "backbone": options.backbone_name,
         "backbone_sha256": backbone_digest,
         "budget": f"{budget.images} images, {budget.folds}x{budget.fold_iterations}+{budget.iterations} iterations",
+        "precision": f"{choice.precision}: {choice.reason}",
         "torch": torch.__version__,
     }

@@ -33,7 +33,7 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
         seed=seed,
     )
     learning = LearningSettings()
-    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path)
+    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path, learning.precision)
     try:
         result = train(task, folder_reader(images), options, tell)
     except BadData as error:

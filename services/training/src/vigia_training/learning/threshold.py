@@ -13,7 +13,7 @@ Scores = NDArray[np.float64]
 #: Standard deviations above the mean of unseen normal images, where there are no anomalous ones to learn from.
 _ONE_CLASS_SIGMAS = 2.6
 #: A typical image gets this confidence: 0.5 + 0.5 z / (1 + z) with z = 9.
-_TYPICAL_Z = 9.0
+TYPICAL_Z = 9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class Calibration:
     offset: float
     scale: float
 
+    def moved(self, shift: float) -> Calibration:
+        """The same for logits that are higher by ``shift``."""
+        return Calibration(self.offset + shift, self.scale)
+
 
 def two_class(normal: Scores, anomalous: Scores) -> Calibration:
     """Least expected error, both classes weighing the same, when each score is blurred by half its class's spread.
@@ -37,14 +41,14 @@ def two_class(normal: Scores, anomalous: Scores) -> Calibration:
     errors = norm.sf((grid[:, None] - normal) / wide).mean(1) + norm.cdf((grid[:, None] - anomalous) / other).mean(1)
     offset = float(grid[np.flatnonzero(errors <= errors.min() + 1e-9)].mean())
     distances = np.abs(np.concatenate([normal, anomalous]) - offset)
-    return Calibration(offset, max(float(np.median(distances)) / _TYPICAL_Z, 1e-6))
+    return Calibration(offset, max(float(np.median(distances)) / TYPICAL_Z, 1e-6))
 
 
 def one_class(normal: Scores) -> Calibration:
     """From normal images alone: so far above them that about one in a hundred is rejected."""
     deviation = max(_spread(normal), 1e-6)
     offset = max(float(np.median(normal)) + _ONE_CLASS_SIGMAS * deviation, float(np.quantile(normal, 0.98)))
-    return Calibration(offset, max((offset - float(np.median(normal))) / _TYPICAL_Z, 1e-6))
+    return Calibration(offset, max((offset - float(np.median(normal))) / TYPICAL_Z, 1e-6))
 
 
 def best_pixel_threshold(predicted: NDArray[np.float32], truth: NDArray[np.float32]) -> float:

@@ -32,18 +32,34 @@ class Network(nn.Module):
         self.backbone, self.head, self.calibration = backbone, head, calibration
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        logit, maps = self.head(self.backbone(image))
+        return self.judge(self.backbone(image))
+
+    def judge(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The outputs, from the backbone's ``features``."""
+        logit, maps = self.head(features)
         z = (logit - self.calibration.offset) * (1 / self.calibration.scale)
         score = (0.5 + 0.5 * z / (1 + z.abs()))[:, None]
         return (score,) if maps is None else (score, torch.sigmoid(maps))
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """A head that learnt from some examples only, and those that it never saw."""
+
+    head: nn.Module
+    held: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
-    """A calibrated network (its threshold is the score 0.5) and a threshold for each label's map."""
+    """A calibrated network (its threshold is the score 0.5) and a threshold for each label's map.
+
+    ``folds`` are of its cross-fitting: what a change does to images that nobody learnt from can be asked of them.
+    """
 
     network: Network
     pixel_thresholds: tuple[float, ...]
+    folds: tuple[Fold, ...]
 
 
 def fit(
@@ -68,9 +84,9 @@ def fit(
         backbone, used, labels, budget.pool_size(len(used)), seed, Variation(), lambda f: progress("features", f)
     )
     if not supervised:
-        gaussian, calibration = _fit_gaussian(pool, budget.folds, seed)
-        return Fitted(Network(backbone.cpu(), gaussian, calibration).eval(), ())
-    held, truth = _cross_fit(pool, labels, budget, seed, device, lambda f: progress("training", 0.5 * f))
+        gaussian, calibration, folds = _fit_gaussian(pool, used, budget.folds, seed)
+        return Fitted(Network(backbone.cpu(), gaussian, calibration).eval(), (), folds)
+    held, truth, folds = _cross_fit(pool, used, labels, budget, seed, device, lambda f: progress("training", 0.5 * f))
     everything = np.arange(len(pool.source))
     head = fit_head(
         pool, everything, labels, budget.iterations, seed, device, lambda f: progress("training", 0.5 + 0.5 * f)
@@ -78,7 +94,7 @@ def fit(
     pixels = tuple(threshold.best_pixel_threshold(*pair) for pair in truth)
     anomalous = pool.anomalous.numpy()[held.index] > 0
     calibration = threshold.two_class(held.logits[~anomalous], held.logits[anomalous])
-    return Fitted(Network(backbone.cpu(), head.cpu(), calibration).eval(), pixels)
+    return Fitted(Network(backbone.cpu(), head.cpu(), calibration).eval(), pixels, folds)
 
 
 def _folds(pool: Pool, folds: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -94,10 +110,17 @@ def _folds(pool: Pool, folds: int, seed: int) -> list[tuple[NDArray[np.int64], N
 
 
 def _cross_fit(
-    pool: Pool, labels: int, budget: Budget, seed: int, device: torch.device, progress: Callable[[float], None]
-) -> tuple[Held, list[tuple[NDArray[np.float32], NDArray[np.float32]]]]:
+    pool: Pool,
+    examples: Sequence[Example],
+    labels: int,
+    budget: Budget,
+    seed: int,
+    device: torch.device,
+    progress: Callable[[float], None],
+) -> tuple[Held, list[tuple[NDArray[np.float32], NDArray[np.float32]]], tuple[Fold, ...]]:
     """Logits of every pool image by a head that saw no variation of it; per label, predicted and true shares."""
     parts: list[Held] = []
+    folds: list[Fold] = []
     predicted: list[NDArray[np.float32]] = []
     true: list[NDArray[np.float32]] = []
     for k, (learn, hold) in enumerate(_folds(pool, budget.folds, seed)):
@@ -112,6 +135,7 @@ def _cross_fit(
         )
         held = hold_out(head, pool, hold, device)
         parts.append(held)
+        folds.append(_fold(head.cpu(), pool, hold, examples))
         if held.maps is not None and pool.maps is not None:
             plain = hold[pool.plain[hold]]
             known = pool.mapped.numpy()[plain]
@@ -119,20 +143,27 @@ def _cross_fit(
             true.append(pool.maps[torch.from_numpy(plain)].numpy()[known])
     held = Held(np.concatenate([p.index for p in parts]), np.concatenate([p.logits for p in parts]), None)
     if not predicted:
-        return held, []
+        return held, [], tuple(folds)
     all_predicted, all_true = np.concatenate(predicted), np.concatenate(true)
-    return held, [(all_predicted[:, i], all_true[:, i]) for i in range(labels)]
+    return held, [(all_predicted[:, i], all_true[:, i]) for i in range(labels)], tuple(folds)
 
 
-def _fit_gaussian(pool: Pool, folds: int, seed: int) -> tuple[GaussianHead, threshold.Calibration]:
+def _fold(head: nn.Module, pool: Pool, hold: NDArray[np.int64], examples: Sequence[Example]) -> Fold:
+    return Fold(head.eval(), tuple(examples[i] for i in np.unique(pool.source[hold])))
+
+
+def _fit_gaussian(
+    pool: Pool, examples: Sequence[Example], folds: int, seed: int
+) -> tuple[GaussianHead, threshold.Calibration, tuple[Fold, ...]]:
     deepest = pool.features[-1].permute(0, 3, 1, 2)
-    scores = []
+    scores, kept = [], []
     for learn, hold in _folds(pool, folds, seed):
         head = _gaussian(deepest[torch.from_numpy(learn)].float())
+        kept.append(_fold(head, pool, hold, examples))
         plain = hold[pool.plain[hold]]
         logits, _ = head([deepest[torch.from_numpy(plain)].float()])
         scores.append(logits.double().numpy())
-    return _gaussian(deepest.float()), threshold.one_class(np.concatenate(scores))
+    return _gaussian(deepest.float()), threshold.one_class(np.concatenate(scores)), tuple(kept)
 
 
 def _gaussian(features: Tensor) -> GaussianHead:
