@@ -60,7 +60,7 @@ async def test_what_is_put_is_got(store_settings: ObjectSettings, bucket: str) -
     assert not await store.exists(bucket, key)
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "./a", "a/../b", "x" * 1024, "é" * 512, "\ud800"])
+@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "./a", "a/../b", "x" * 1024, "é" * 512, "\ud800", "a\0"])
 async def test_a_key_that_cannot_be_is_no_other_key(store_settings: ObjectSettings, bucket: str, key: str) -> None:
     """The store's client would drop a slash at an end and read ``a`` for ``/a``."""
     store = ObjectStore(store_settings)
@@ -71,6 +71,17 @@ async def test_a_key_that_cannot_be_is_no_other_key(store_settings: ObjectSettin
             await call
     await store.delete(bucket, key)
     assert await store.get(bucket, "a") == b"another"
+
+
+async def test_a_part_that_is_longer_than_this_store_allows(store_settings: ObjectSettings, bucket: str) -> None:
+    """A store that keeps files allows 255 bytes between two slashes: what is said of such a key must not be "later"."""
+    store = ObjectStore(store_settings)
+    key = "x" * 256
+    assert usable_key(key)
+    for call in (store.get(bucket, key), store.head(bucket, key), store.put(bucket, key, b"x")):
+        with pytest.raises(UnusableKey, match="longer than the store allows"):
+            await call
+    assert not await store.exists(bucket, key)
 
 
 async def test_the_longest_key_and_names_that_no_bucket_has(store_settings: ObjectSettings, bucket: str) -> None:

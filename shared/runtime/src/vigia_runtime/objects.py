@@ -31,6 +31,9 @@ MOST_KEY_BYTES = 1023
 #: What a store says of a bucket's name, or of a version, that cannot be.
 _NO_BUCKET = ("NoSuchBucket", "InvalidBucketName")
 _NO_VERSION = ("NoSuchVersion", "Invalid version id")
+#: Of a key: a store that keeps files allows fewer bytes for a part than for the whole.
+_LONG_KEY = "KeyTooLong"
+_REFUSED = "400 Bad Request"
 
 
 class ObjectNotFound(NotFound):
@@ -41,10 +44,10 @@ class ObjectNotFound(NotFound):
 
 
 class UnusableKey(ObjectNotFound):
-    """No object of this store can have the key: it is too long, or part of it is empty, ``.`` or ``..``."""
+    """No object of this store can have the key: it or a part is too long, or a part is empty, ``.`` or ``..``."""
 
     def __init__(self, bucket: str, key: str) -> None:
-        parts = "no part of it is empty, '.' or '..'"
+        parts = "no part of it is empty, '.', '..' or longer than the store allows"
         super().__init__(bucket, key, f"cannot exist: a key has at most {MOST_KEY_BYTES} bytes, and {parts}")
 
 
@@ -72,7 +75,7 @@ def usable_key(key: str) -> bool:
         size = len(key.encode())
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can escape
         return False
-    return size <= MOST_KEY_BYTES and not {"", ".", ".."} & set(key.split("/"))
+    return size <= MOST_KEY_BYTES and "\0" not in key and not {"", ".", ".."} & set(key.split("/"))
 
 
 class ObjectStore:
@@ -149,6 +152,12 @@ class ObjectStore:
             # The answer to a HEAD has no body that would tell a missing bucket from a missing key.
             if not await self.bucket_exists(bucket):
                 raise BucketNotFound(bucket) from None
+            raise
+        except Transient as error:
+            if _REFUSED in str(error.__cause__):
+                # Nor does it tell what the store has against the key.
+                async with self._errors(bucket, key):
+                    await obstore.get_async(self._store(bucket), key)
             raise
 
     async def exists(self, bucket: str, key: str) -> bool:
@@ -312,6 +321,8 @@ def _other(bucket: str, key: str, error: Exception) -> Exception:
         return BucketNotFound(bucket)
     if any(code in said for code in _NO_VERSION):
         return ObjectNotFound(bucket, key)
+    if _LONG_KEY in said:
+        return UnusableKey(bucket, key)
     return Transient(f"object store: s3://{bucket}/{key}: {type(error).__name__}")
 
 
