@@ -334,6 +334,10 @@ async def test_credentials_are_cached_and_outlive_registry(monkeypatch: pytest.M
         renewed = await credentials.credential("AKID")
         assert renewed is not None
         assert renewed.secret_access_key == "second"
+        # Whoever guesses keys makes nobody's forgotten.
+        monkeypatch.setattr("vigia_runtime.signin.MAX_CACHED", 3)
+        for number in range(5):
+            assert await credentials.credential(f"GUESS{number}") is None
     assert uses == [("AKID", "lookoutvision")]
     # A registry that is away neither delays a request nor fails it.
     await credentials.used(replace(found, access_key_id="AKID2"), "lookoutvision")

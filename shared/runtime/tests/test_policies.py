@@ -241,6 +241,15 @@ def test_anything_is_either_a_policy_or_refused_and_denied(content: Any, request
         ({"Statement": statement(Condition={"ArnLike": {"aws:x": "nothing"}})}, "six parts"),
         ({"Statement": statement(Condition=[])}, "Condition must be an object"),
         ('{"Statement": {"Effect": "Allow", "Effect": "Deny", "Action": "*", "Resource": "*"}}', "stands twice"),
+        # What could be stored, and then neither be shown nor be read again.
+        ({"Id": {"deep": [[1]]}, "Statement": statement()}, "Id must be a text"),
+        ({"Statement": statement(Condition={"StringEquals": {"aws:x": float("nan")}})}, "no number"),
+        ({"Statement": statement(Condition={"StringEquals": {"aws:x": float("inf")}})}, "no number"),
+        ({"Statement": statement(Condition={"StringEquals": {"aws:x": "\ud800"}})}, "cannot be written"),
+        ({"Statement": statement(Condition={"StringEquals": {"aws:\ud800": "y"}})}, "cannot be written"),
+        ({"Statement": statement(Condition={"StringEquals": {"aws:\0": "y"}})}, "cannot be written"),
+        ({"Statement": statement(resource="arn:aws:s3:::\0")}, "cannot be written"),
+        ({"Id": "\ud800", "Statement": statement()}, "cannot be written"),
     ],
 )
 def test_what_is_no_policy_is_refused_and_named(content: Any, says: str) -> None:

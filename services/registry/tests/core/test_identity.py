@@ -228,6 +228,35 @@ def test_bad_names_and_bodies(registry: Registry, iam: Iam) -> None:
         assert client.put("/users/x", content=body, headers={"Content-Type": "application/json"}).status_code == 400
 
 
+def test_a_policy_that_cannot_be_shown_is_refused_and_spoils_no_list(registry: Registry) -> None:
+    account = f"{uuid.uuid4().int % 10**12:012d}"
+    deep = "[" * 300 + "]" * 300
+    head = '"Effect": "Allow", "Action": "*", "Resource": "*"'
+    documents = (
+        '{"Statement": {%s, "Condition": {"StringEquals": {"aws:x": NaN}}}}' % head,
+        '{"Statement": {%s, "Condition": {"StringEquals": {"aws:x": 1e999}}}}' % head,
+        '{"Statement": {%s, "Condition": {"StringEquals": {"aws:x": "\\ud800"}}}}' % head,
+        '{"Id": %s, "Statement": {%s}}' % (deep, head),
+    )
+    headers = {"Content-Type": "application/json"}
+    auth = registry.add_key(account)
+    with httpx.Client(base_url=f"{registry.url}/api/v1/iam", auth=auth, trust_env=False) as client:
+        for number, document in enumerate(documents):
+            body = '{"inline": {"x": %s}}' % document
+            answer = client.put(f"/users/u{number}", content=body, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (400, "malformed_policy")
+            answer = client.put(f"/policies/p{number}", content='{"document": %s}' % document, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (400, "malformed_policy")
+        assert len(client.get("/users").json()["items"]) == 1
+        assert client.get("/policies", params={"limit": 200}).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["\0", "AKIA\0" + "A" * 15, "Ä" * 20, "A" * 5000, "", "../../uses"])
+def test_an_impossible_key_is_an_unknown_key(registry: Registry, key: str) -> None:
+    answer = httpx.get(f"{registry.url}/api/v1/lines", auth=(key.encode(), b"x"), trust_env=False)
+    assert answer.status_code == 401
+
+
 def test_the_number_of_users_is_bounded(registry: Registry) -> None:
     account = "444455556666"
     with Iam(registry.url, httpx.BasicAuth(*registry.add_key(account))) as iam:

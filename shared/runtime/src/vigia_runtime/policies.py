@@ -7,6 +7,7 @@ be read denies everything: it may have held a Deny.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -225,6 +226,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _statements(content: Any) -> tuple[Statement, ...]:
     document = _object(content, "the document")
     _known(document, {"Version", "Id", "Statement"}, "the document")
+    if not isinstance(document.get("Id", ""), str):
+        raise PolicyError("Id must be a text")
+    _writable(document.get("Id", ""), "Id")
     if document.get("Version", VERSIONS[1]) not in VERSIONS:
         raise PolicyError(f"Version must be {' or '.join(VERSIONS)}")
     given = document.get("Statement")
@@ -294,6 +298,7 @@ def _conditions(content: Any, where: str) -> list[_Test]:
         for key, values in _object(keys, f"{where}.{operator}").items():
             if _CONDITION_KEY.fullmatch(key) is None:
                 raise PolicyError(f"{where}.{operator} has a condition key that is none")
+            _writable(key, f"{where}.{operator}")
             tests.append(_condition(operator, key.lower(), values, f"{where}.{operator}"))
     return tests
 
@@ -410,6 +415,8 @@ def _texts(value: Any, where: str) -> list[str]:
     texts = []
     for one in values:
         if isinstance(one, bool | int | float):
+            if isinstance(one, float) and not math.isfinite(one):
+                raise PolicyError(f"{where} has what is no number")
             one = json.dumps(one)
         if not isinstance(one, str):
             raise PolicyError(f"{where} must be a text or a list of texts")
@@ -418,10 +425,17 @@ def _texts(value: Any, where: str) -> list[str]:
 
 
 def _plain(text: str, where: str) -> str:
+    _writable(text, where)
     # Taken literally, a Deny with a variable would never apply.
     if "${" in text:
         raise PolicyError(f"{where} has a policy variable, which is not supported")
     return text
+
+
+def _writable(text: str, where: str) -> None:
+    """JSON escapes what neither UTF-8 nor Postgres can hold: stored, it could not be shown any more."""
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise PolicyError(f"{where} has a character that cannot be written")
 
 
 def _flag(text: str, where: str) -> str:

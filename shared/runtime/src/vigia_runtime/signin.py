@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -24,11 +24,12 @@ from vigia_runtime.errors import Unavailable
 from vigia_runtime.logging import get_logger
 from vigia_runtime.policies import authorize, vigia_arn
 from vigia_runtime.settings import RegistrySettings
-from vigia_runtime.sigv4 import Credential, SignatureError, SignedRequest, header_pairs, scope_of, verify
+from vigia_runtime.sigv4 import Credential, SignatureError, SignedRequest, header_pairs, is_key_id, scope_of, verify
 
 __all__ = ["Authenticator", "Credential", "CredentialSource", "RegistryCredentials", "Uses", "region_of", "signed_in"]
 
 log = get_logger(__name__)
+T = TypeVar("T")
 
 FRESH_SECONDS = 60.0
 #: An unknown key is asked for again after this long, so that a new one works soon and guesses cost little.
@@ -64,11 +65,16 @@ class Uses:
         key, now = credential.access_key_id, time.monotonic()
         if credential.session_token is not None or now - self._noted.get(key, -NOTED_SECONDS) < NOTED_SECONDS:
             return False
-        self._noted[key] = now
-        self._noted.move_to_end(key)
-        while len(self._noted) > MAX_CACHED:
-            self._noted.popitem(last=False)
+        _keep(self._noted, key, now)
         return True
+
+
+def _keep(cache: OrderedDict[str, T], key: str, value: T) -> None:
+    """Put in, as the newest; the oldest go where there are too many."""
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > MAX_CACHED:
+        cache.popitem(last=False)
 
 
 class _Answer(BaseModel):
@@ -105,30 +111,33 @@ class RegistryCredentials:
         self._wait_until = 0.0
         self._uses = Uses()
         self._notes: set[asyncio.Task[None]] = set()
-        self._cache: OrderedDict[str, tuple[float, Credential | None]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, Credential]] = OrderedDict()
+        #: When these were found to be nobody's. Apart, so that guesses push no key out that is somebody's.
+        self._unknown: OrderedDict[str, float] = OrderedDict()
 
     async def credential(self, access_key_id: str) -> Credential | None:
         """The credential of a key; None where there is none; Unavailable where registry cannot be asked."""
-        cached = self._cache.get(access_key_id)
-        if cached is not None:
-            if cached[1] is not None and time.monotonic() < self._wait_until:
-                return cached[1]
-            age = time.monotonic() - cached[0]
-            if age < (FRESH_SECONDS if cached[1] is not None else UNKNOWN_SECONDS):
-                return cached[1]
+        now = time.monotonic()
+        cached = self._known.get(access_key_id)
+        if cached is not None and (now < self._wait_until or now - cached[0] < FRESH_SECONDS):
+            return cached[1]
+        if now - self._unknown.get(access_key_id, -UNKNOWN_SECONDS) < UNKNOWN_SECONDS:
+            return None
         try:
             found = await self._ask(access_key_id)
         except (httpx.HTTPError, ValueError) as error:
-            if cached is not None and cached[1] is not None:
+            if cached is not None:
                 # Asked again in a while: a registry that hangs must not slow down every request.
                 self._wait_until = time.monotonic() + RETRY_SECONDS
                 log.warning("registry does not answer, cached keys are used", error=type(error).__name__)
                 return cached[1]
             raise Unavailable("registry_unavailable", "credentials cannot be checked now") from error
-        self._cache[access_key_id] = (time.monotonic(), found)
-        self._cache.move_to_end(access_key_id)
-        while len(self._cache) > MAX_CACHED:
-            self._cache.popitem(last=False)
+        if found is None:
+            self._known.pop(access_key_id, None)
+            _keep(self._unknown, access_key_id, time.monotonic())
+        else:
+            self._unknown.pop(access_key_id, None)
+            _keep(self._known, access_key_id, (time.monotonic(), found))
         return found
 
     async def _ask(self, access_key_id: str) -> Credential | None:
@@ -189,7 +198,7 @@ class Authenticator:
             key, separator, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
         except (binascii.Error, ValueError):
             raise refused from None
-        credential = await self._credentials.credential(key) if separator else None
+        credential = await self._credentials.credential(key) if separator and is_key_id(key) else None
         known = credential.secret_access_key if credential is not None else ""
         if not hmac.compare_digest(known.encode(), secret.encode()) or credential is None:
             raise refused
