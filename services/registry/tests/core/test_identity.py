@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
 from vigia_client.api import ApiError
+from vigia_client.signing import SigV4
 from vigia_registry.identity.domain import MAX_ATTACHED, MAX_INLINE, MAX_USERS
 from vigia_runtime.policies import MAX_DOCUMENT
 
@@ -257,6 +259,50 @@ def test_an_impossible_key_is_an_unknown_key(registry: Registry, key: str) -> No
     assert answer.status_code == 401
 
 
+def test_an_account_keeps_somebody_who_may_manage_it(registry: Registry) -> None:
+    account = f"{uuid.uuid4().int % 10**12:012d}"
+    manages = {"Statement": {"Effect": "Allow", "Action": "vigia:Manage*", "Resource": "*"}}
+    denies = {"Statement": {"Effect": "Deny", "Action": "vigia:*", "Resource": "*"}}
+    key, secret = registry.add_user("ana", policies=("AdministratorAccess",), account=account)
+    with Iam(registry.url, httpx.BasicAuth(key, secret)) as iam:
+        iam.put_policy("manages", manages)
+        iam.put_user("bob", ["manages"])  # who has no key, and so can manage nothing
+        iam.put_user("ana", ["manages"])
+        for act in (
+            lambda: iam.remove_user("ana"),
+            lambda: iam.put_user("ana", ["engineer"]),
+            lambda: iam.put_user("ana", ["manages"], {"no": denies}),
+            lambda: iam.put_policy("manages", denies),
+            lambda: iam.switch_access_key("ana", key, False),
+            lambda: iam.remove_access_key("ana", key),
+        ):
+            assert told(act) == (409, "last_manager")
+            assert iam.user("ana")["policies"] == ["manages"]
+        spare = iam.add_access_key("bob")["access_key_id"]
+        iam.switch_access_key("bob", spare, False)
+        assert told(lambda: iam.remove_user("ana")) == (409, "last_manager")
+        iam.switch_access_key("bob", spare, True)
+        iam.remove_user("ana")
+    # Who may take a role of the account still manages it, though no user of its own can be left without.
+    assert registry.sql("select name from registry.users where account_id = %s", account) == [("bob",)]
+
+
+def test_an_account_that_roles_manage_needs_no_user(registry: Registry, iam: Iam) -> None:
+    account = f"{uuid.uuid4().int % 10**12:012d}"
+    registry.add_user("bob", account=account)
+    registry.sql(
+        "insert into registry.roles (account_id, name, id, policies, trust, max_session_seconds) "
+        "values (%s, 'ops', %s, '{AdministratorAccess}', array[%s], 3600)",
+        *(account, new("R")[:21], ACCOUNT),
+    )
+    sts = boto3.client("sts", "us-east-1", endpoint_url=registry.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET)
+    taken = sts.assume_role(RoleArn=f"arn:aws:iam::{account}:role/ops", RoleSessionName="s1")["Credentials"]
+    auth = SigV4(taken["AccessKeyId"], taken["SecretAccessKey"], "us-east-1", taken["SessionToken"])
+    with Iam(registry.url, auth) as ops:
+        ops.put_user("bob", ["operator"])
+        ops.remove_user("bob")
+
+
 def test_the_number_of_users_is_bounded(registry: Registry) -> None:
     account = "444455556666"
     with Iam(registry.url, httpx.BasicAuth(*registry.add_key(account))) as iam:
@@ -345,6 +391,7 @@ def test_the_installations_key_may_do_everything_whatever_was_changed(registry: 
     from vigia_registry.migrate import create_admin
 
     assert iam.user("admin")["policies"] == ["AdministratorAccess"]
+    registry.add_user(new(), policies=("admin",))  # the last who may manage identities cannot lose that
     iam.put_user("admin", ["operator"], {"no": {"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}})
     assert told(lambda: iam.user("admin")) == (403, "access_denied")
     import asyncio

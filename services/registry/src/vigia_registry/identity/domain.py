@@ -19,6 +19,8 @@ from vigia_runtime.sigv4 import Credential
 
 #: The user of every account that may do everything.
 ADMIN: Final = "admin"
+#: What a policy must allow of who makes users, keys, roles and policies.
+MANAGE: Final = "vigia:ManageIdentity"
 
 MAX_USERS: Final = 1000
 MAX_ROLES: Final = 1000

@@ -64,6 +64,16 @@ class TooMany(Conflict):
         super().__init__("limit_reached", f"There may be at most {limit} {what}.", {"limit": limit})
 
 
+class LastManager(Conflict):
+    """The change would leave nobody who could undo it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "last_manager",
+            "No user with an active key could manage users and policies any more: let another one first.",
+        )
+
+
 class AccountExists(Conflict):
     def __init__(self, account_id: str) -> None:
         super().__init__("account_exists", f"Account {account_id} already exists.")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, RowMapping, Table, and_, delete, func, select, update
+from sqlalchemy import Row, RowMapping, Table, and_, delete, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -59,6 +59,17 @@ async def user(session: AsyncSession, account_id: str, name: str) -> User | None
 async def page_of_users(session: AsyncSession, account_id: str, after: str | None, limit: int) -> list[User]:
     """Up to ``limit`` users by name, behind ``after``."""
     return [_user(row) for row in await _page(session, users, account_id, after, limit)]
+
+
+async def users_who_sign(session: AsyncSession, account_id: str) -> list[User]:
+    """The users of the account that have a key which is active, by name."""
+    signs = (
+        select(access_keys.c.access_key_id)
+        .where(_same(access_keys, "user_name", users), access_keys.c.enabled)
+        .where(func.coalesce(access_keys.c.expires_at > func.now(), true()))
+    )
+    query = select(users).where(users.c.account_id == account_id, signs.exists()).order_by(users.c.name)
+    return [_user(row) for row in await session.execute(query)]
 
 
 async def remove_user(session: AsyncSession, account_id: str, name: str) -> bool:

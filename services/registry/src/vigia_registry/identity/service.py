@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_registry.identity import repository
 from vigia_registry.identity.domain import (
     ADMIN,
+    MANAGE,
     MAX_ATTACHED,
     MAX_INLINE,
     MAX_KEYS,
@@ -35,6 +37,7 @@ from vigia_registry.identity.errors import (
     AccountExists,
     BadName,
     KeyNotFound,
+    LastManager,
     ManagedPolicyFixed,
     NotAPrincipal,
     PolicyInUse,
@@ -46,7 +49,8 @@ from vigia_registry.identity.errors import (
 )
 from vigia_registry.identity.managed import ADMINISTRATOR, MANAGED
 from vigia_registry.pagination import Page, Pages
-from vigia_runtime.policies import canonical, user_arn
+from vigia_runtime.policies import Decision, Request, canonical, evaluate, principal_keys, user_arn
+from vigia_runtime.sigv4 import Credential
 
 #: How many holders of a policy an error names.
 _NAMED_HOLDERS = 5
@@ -99,11 +103,14 @@ async def _put_admin(session: AsyncSession, account_id: str) -> None:
 async def put_user(
     session: AsyncSession, owner: Owner, name: str, policies: Sequence[str], inline: Documents
 ) -> tuple[User, bool]:
-    """A user with these policies, new or changed; whether it is new. BadName, UnknownPolicy, PolicyError, TooMany."""
+    """A user with these policies, new or changed; whether it is new.
+
+    BadName, UnknownPolicy, PolicyError, TooMany, LastManager.
+    """
     _check_name(name, "user")
-    await repository.lock_account(session, owner.account_id)
-    grants = await _checked(session, owner, policies, inline)
-    user, created = await repository.put_user(session, owner.account_id, name, new_id("AIDA", 21), grants)
+    async with _still_managed(session, owner):
+        grants = await _checked(session, owner, policies, inline)
+        user, created = await repository.put_user(session, owner.account_id, name, new_id("AIDA", 21), grants)
     if created and await repository.count_users(session, owner.account_id) > MAX_USERS:
         raise TooMany("users in an account", MAX_USERS)
     return user, created
@@ -125,9 +132,36 @@ async def page_of_users(session: AsyncSession, pages: Pages, owner: Owner, token
 
 
 async def remove_user(session: AsyncSession, owner: Owner, name: str) -> None:
-    """Forget a user, its keys and its sessions; UserNotFound."""
-    if not await repository.remove_user(session, owner.account_id, name):
-        raise UserNotFound(name)
+    """Forget a user, its keys and its sessions; UserNotFound, LastManager."""
+    async with _still_managed(session, owner):
+        if not await repository.remove_user(session, owner.account_id, name):
+            raise UserNotFound(name)
+
+
+@asynccontextmanager
+async def _still_managed(session: AsyncSession, owner: Owner) -> AsyncIterator[None]:
+    """For changes that can take rights or keys away, one at a time: LastManager where nobody would be left.
+
+    An account whose users manage nothing anyway, because who has taken a role does, is left alone.
+    """
+    await repository.lock_account(session, owner.account_id)
+    before = await _is_managed(session, owner.account_id)
+    yield
+    if before and not await _is_managed(session, owner.account_id):
+        raise LastManager
+
+
+async def _is_managed(session: AsyncSession, account_id: str) -> bool:
+    """Whether a user with a key that signs may manage identities."""
+    users = await repository.users_who_sign(session, account_id)
+    own = {name for user in users for name in user.grants.policies if name not in MANAGED}
+    stored = await repository.documents(session, account_id, own) if own else {}
+    return any(_manages(user, _documents(user.grants, stored).values()) for user in users)
+
+
+def _manages(user: User, documents: Collection[str]) -> bool:
+    who = Credential("", "", None, user.account_id, user.arn, (), principal_id=user.id)
+    return evaluate(documents, Request.of(MANAGE, "*", principal_keys(who))).decision is Decision.ALLOWED
 
 
 # --- access keys --------------------------------------------------------------------------------------------------
@@ -151,17 +185,19 @@ async def keys(session: AsyncSession, owner: Owner, user_name: str) -> list[Acce
 async def switch_key(
     session: AsyncSession, owner: Owner, user_name: str, access_key_id: str, active: bool
 ) -> AccessKey:
-    """Let a key sign, or not; KeyNotFound."""
-    key = await repository.switch_key(session, owner.account_id, user_name, access_key_id, active)
+    """Let a key sign, or not; KeyNotFound, LastManager."""
+    async with _still_managed(session, owner):
+        key = await repository.switch_key(session, owner.account_id, user_name, access_key_id, active)
     if key is None:
         raise KeyNotFound(user_name, access_key_id)
     return key
 
 
 async def remove_key(session: AsyncSession, owner: Owner, user_name: str, access_key_id: str) -> None:
-    """Forget a key; KeyNotFound."""
-    if not await repository.remove_key(session, owner.account_id, user_name, access_key_id):
-        raise KeyNotFound(user_name, access_key_id)
+    """Forget a key; KeyNotFound, LastManager."""
+    async with _still_managed(session, owner):
+        if not await repository.remove_key(session, owner.account_id, user_name, access_key_id):
+            raise KeyNotFound(user_name, access_key_id)
 
 
 async def _new_key(session: AsyncSession, vault: Vault, account_id: str, user_name: str) -> tuple[AccessKey, str]:
@@ -240,14 +276,17 @@ async def remove_role(session: AsyncSession, owner: Owner, name: str) -> None:
 async def put_policy(
     session: AsyncSession, owner: Owner, name: str, description: str, document: str | Mapping[str, Any]
 ) -> tuple[Policy, bool]:
-    """A policy of the account, new or changed; whether it is new. BadName, ManagedPolicyFixed, PolicyError, TooMany."""
+    """A policy of the account, new or changed; whether it is new.
+
+    BadName, ManagedPolicyFixed, PolicyError, TooMany, LastManager.
+    """
     if POLICY_NAME.fullmatch(name) is None:
         raise BadName("policy", 128)
     if name in MANAGED:
         raise ManagedPolicyFixed(name)
     text = canonical(document)
-    await repository.lock_account(session, owner.account_id)
-    policy, created = await repository.put_policy(session, owner.account_id, name, description, text)
+    async with _still_managed(session, owner):
+        policy, created = await repository.put_policy(session, owner.account_id, name, description, text)
     if created and await repository.count_policies(session, owner.account_id) > MAX_POLICIES:
         raise TooMany("policies in an account", MAX_POLICIES)
     return policy, created
@@ -289,6 +328,10 @@ async def documents_of(session: AsyncSession, account_id: str, grants: Grants) -
     """Every document that says what these grants give, by the policy's name; inline ones as "inline NAME"."""
     own = [name for name in grants.policies if name not in MANAGED]
     stored = await repository.documents(session, account_id, own) if own else {}
+    return _documents(grants, stored)
+
+
+def _documents(grants: Grants, stored: Mapping[str, str]) -> dict[str, str]:
     attached = {
         name: MANAGED[name].document if name in MANAGED else stored.get(name, DENIES_EVERYTHING)
         for name in grants.policies

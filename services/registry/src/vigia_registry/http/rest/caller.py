@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.bootstrap import Deps
 from vigia_registry.http.rest.audited import audited
-from vigia_registry.identity.domain import Owner
+from vigia_registry.identity.domain import MANAGE, Owner
 from vigia_registry.pagination import Pages
 from vigia_runtime.errors import Transient
 from vigia_runtime.postgres import transient
@@ -34,7 +34,7 @@ class Action(StrEnum):
     READ_CAMERAS = "vigia:ReadCameras"  # and lines
     CHANGE_CAMERAS = "vigia:ChangeCameras"
     READ_MODELS = "vigia:ReadModels"  # and hosting
-    MANAGE_IDENTITY = "vigia:ManageIdentity"  # users, keys, roles, policies, accounts
+    MANAGE_IDENTITY = MANAGE  # users, keys, roles, policies, accounts
     # What AWS calls these, so that its managed policies hold here too.
     RUN_TRIALS = "lookoutvision:StartTrialDetection"  # and verify predictions
     LIST_TRIALS = "lookoutvision:ListTrialDetections"

@@ -224,7 +224,7 @@ def _add_users(router: APIRouter, door: Door, manager: Any) -> None:
         status_code=204,
         summary="Delete a user and its keys",
         name="DeleteUser",
-        responses=problems(404),
+        responses=problems(404, 409),
     )
     async def delete(name: str, owner: Owner = manager) -> None:
         async with door.transaction() as session:
@@ -247,7 +247,7 @@ def _add_keys(router: APIRouter, door: Door, manager: Any, vault: Vault) -> None
             return KeyList(items=[_key(key) for key in await service.keys(session, owner, name)])
 
     @router.patch(
-        path + "/{access_key_id}", summary="Let a key sign, or not", name="UpdateAccessKey", responses=problems(404)
+        path + "/{access_key_id}", summary="Let a key sign, or not", name="UpdateAccessKey", responses=problems(404, 409)
     )
     async def switch(name: str, access_key_id: str, body: KeyBody, owner: Owner = manager) -> KeyItem:
         async with door.transaction() as session:
@@ -259,7 +259,7 @@ def _add_keys(router: APIRouter, door: Door, manager: Any, vault: Vault) -> None
         status_code=204,
         summary="Delete a key",
         name="DeleteAccessKey",
-        responses=problems(404),
+        responses=problems(404, 409),
     )
     async def delete(name: str, access_key_id: str, owner: Owner = manager) -> None:
         async with door.transaction() as session:
