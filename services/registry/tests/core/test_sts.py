@@ -25,7 +25,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from vigia_client.service_model import data_path
-from vigia_registry.identity.domain import MAX_SESSIONS
+from vigia_registry.identity.domain import MAX_SESSIONS, MAX_SESSIONS_OF_KEY
 from vigia_runtime.policies import allowing, canonical
 
 from .conftest import ACCOUNT, KEY, REGION, SECRET, Registry
@@ -162,6 +162,54 @@ def test_sessions_go_with_their_user_and_their_role(registry: Registry) -> None:
         vigia.remove_user(arn.rpartition("/")[2])
     for given in (own, taken):
         assert refused(session_of(registry, given).get_caller_identity) == ("InvalidClientTokenId", 403)
+
+
+@pytest.mark.parametrize("gone", ["inactive", "deleted", "with its user"])
+def test_sessions_are_worth_what_the_key_is_that_began_them(registry: Registry, gone: str) -> None:
+    """A leaked key is stopped with all that was made of it, roles of other accounts included."""
+    arn, key = user(registry, ASSUME, account=TRUSTED)
+    name = arn.rpartition("/")[2]
+    other = registry.add_user(name, ASSUME, account=TRUSTED)
+    first, first_arn = role(registry, [TRUSTED], inline={"on": json.loads(ASSUME)})
+    _, second_arn = role(registry, [first_arn])
+
+    def begun(with_key: tuple[str, str]) -> list[dict[str, str]]:
+        own = sts(registry, *with_key).get_session_token()["Credentials"]
+        taken = session_of(registry, own).assume_role(RoleArn=first_arn, RoleSessionName="s1")["Credentials"]
+        chained = session_of(registry, taken).assume_role(RoleArn=second_arn, RoleSessionName="s2")["Credentials"]
+        return [own, taken, chained]
+
+    ended, kept = begun(key), begun(other)
+    boss = registry.add_user(f"boss-{gone.replace(' ', '-')}", policies=("admin",), account=TRUSTED)
+    with Iam(registry.url, httpx.BasicAuth(*boss)) as vigia:
+        if gone == "inactive":
+            vigia.switch_access_key(name, key[0], False)
+        elif gone == "deleted":
+            vigia.remove_access_key(name, key[0])
+        else:
+            vigia.remove_user(name)
+            ended, kept = ended + kept, []
+        for given in ended:
+            assert refused(session_of(registry, given).get_caller_identity) == ("InvalidClientTokenId", 403)
+        for given in kept:
+            session_of(registry, given).get_caller_identity()
+        if gone == "inactive":
+            vigia.switch_access_key(name, key[0], True)
+            session_of(registry, ended[-1]).get_caller_identity()
+
+
+def test_one_key_cannot_take_all_sessions_of_an_account(registry: Registry) -> None:
+    account = "888899990000"
+    (_, key), (_, other) = user(registry, account=account), user(registry, account=account)
+    given = sts(registry, *key).get_session_token()["Credentials"]
+    registry.sql(
+        "insert into registry.sessions (access_key_id, account_id, user_name, begun_by, secret, token, expires_at) "
+        "select 'G' || n, account_id, user_name, begun_by, '', '', now() + interval '1 hour' "
+        "from registry.sessions, generate_series(2, %s) n where access_key_id = %s",
+        *(MAX_SESSIONS_OF_KEY, given["AccessKeyId"]),
+    )
+    assert refused(sts(registry, *key).get_session_token) == ("LimitExceeded", 409)
+    assert sts(registry, *other).get_session_token()["Credentials"]
 
 
 def test_sessions_are_bounded_and_their_secrets_sealed(registry: Registry) -> None:

@@ -21,13 +21,13 @@ log = get_logger(__name__)
 async def credential(session: AsyncSession, vault: Vault, access_key_id: str) -> Credential | None:
     """The credential of a user's key or of a session; None when it does not exist or is inactive.
 
-    One that has expired says so itself.
+    A session is inactive with the key that began it. One that has expired says so itself.
     """
     row = await repository.signing_key(session, access_key_id)
     if row is not None:
         return await _of_user(session, vault, row) if row["enabled"] else None
     row = await repository.signing_session(session, access_key_id)
-    return None if row is None else await _of_session(session, vault, row)
+    return await _of_session(session, vault, row) if row is not None and row["enabled"] else None
 
 
 async def _of_user(session: AsyncSession, vault: Vault, row: Mapping[Any, Any]) -> Credential:

@@ -33,6 +33,8 @@ MAX_KEYS: Final = 2
 MAX_TRUSTED: Final = 50
 #: Sessions that have not expired, per account.
 MAX_SESSIONS: Final = 10_000
+#: Of them, begun with one key: what may do nothing else can ask for sessions, and must leave some to others.
+MAX_SESSIONS_OF_KEY: Final = 2000
 
 LEAST_SESSION_SECONDS: Final = 900
 MOST_ROLE_SESSION_SECONDS: Final = 12 * 3600

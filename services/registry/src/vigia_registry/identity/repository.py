@@ -236,6 +236,18 @@ async def live_sessions(session: AsyncSession, account_id: str) -> int:
     return (await session.execute(query)).scalar_one()
 
 
+async def live_sessions_of_key(session: AsyncSession, access_key_id: str) -> int:
+    """How many sessions that were begun with the key have not expired."""
+    query = select(func.count()).where(sessions.c.begun_by == access_key_id, sessions.c.expires_at > func.now())
+    return (await session.execute(query)).scalar_one()
+
+
+async def beginning(session: AsyncSession, access_key_id: str) -> str | None:
+    """The user's key that a session was begun with; None where that was not written down."""
+    query = select(sessions.c.begun_by).where(sessions.c.access_key_id == access_key_id)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
 async def purge_sessions(session: AsyncSession, account_id: str) -> None:
     """Forget some of the account's sessions that expired a while ago."""
     old = (
@@ -248,7 +260,7 @@ async def purge_sessions(session: AsyncSession, account_id: str) -> None:
 
 
 async def signing_session(session: AsyncSession, access_key_id: str) -> RowMapping | None:
-    """The session and the grants of its user or role, or None."""
+    """The session and the grants of its user or role, or None; ``enabled``: whether the key that began it is."""
     query = (
         select(
             sessions.c.access_key_id,
@@ -263,9 +275,11 @@ async def signing_session(session: AsyncSession, access_key_id: str) -> RowMappi
             func.coalesce(users.c.id, roles.c.id).label("principal_id"),
             func.coalesce(users.c.policies, roles.c.policies).label("policies"),
             func.coalesce(users.c.inline, roles.c.inline).label("inline"),
+            func.coalesce(access_keys.c.enabled, true()).label("enabled"),
         )
         .outerjoin(users, _same(sessions, "user_name", users))
         .outerjoin(roles, _same(sessions, "role_name", roles))
+        .outerjoin(access_keys, access_keys.c.access_key_id == sessions.c.begun_by)
         .where(sessions.c.access_key_id == access_key_id)
     )
     return (await session.execute(query)).mappings().one_or_none()

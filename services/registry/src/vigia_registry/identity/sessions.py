@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_registry.identity import repository, service
 from vigia_registry.identity.domain import (
     MAX_SESSIONS,
+    MAX_SESSIONS_OF_KEY,
     ROLE_SESSION_SECONDS,
     Role,
     Vault,
@@ -63,7 +64,7 @@ async def for_user(session: AsyncSession, vault: Vault, caller: Credential, seco
     key = await repository.signing_key(session, caller.access_key_id)
     if key is None:
         raise AccessDenied("access_denied", "The access key is gone")
-    return await _issue(session, vault, caller.account_id, seconds, {"user_name": key["user_name"]})
+    return await _issue(session, vault, caller, caller.account_id, seconds, {"user_name": key["user_name"]})
 
 
 async def for_role(
@@ -85,6 +86,7 @@ async def for_role(
     issued = await _issue(
         session,
         vault,
+        caller,
         role.account_id,
         seconds or ROLE_SESSION_SECONDS,
         {"role_name": role.name, "session_name": name, "policies": await _documents(session, role, bounds)},
@@ -116,8 +118,12 @@ async def _documents(session: AsyncSession, role: Role, bounds: Bounds) -> list[
 
 
 async def _issue(
-    session: AsyncSession, vault: Vault, account_id: str, seconds: int, values: dict[str, object]
+    session: AsyncSession, vault: Vault, caller: Credential, account_id: str, seconds: int, values: dict[str, object]
 ) -> Temporary:
+    key = caller.access_key_id
+    begun_by = key if caller.session_token is None else await repository.beginning(session, key)
+    if begun_by is not None and await repository.live_sessions_of_key(session, begun_by) >= MAX_SESSIONS_OF_KEY:
+        raise TooMany("sessions begun with one access key", MAX_SESSIONS_OF_KEY)
     await repository.purge_sessions(session, account_id)
     if await repository.live_sessions(session, account_id) >= MAX_SESSIONS:
         raise TooMany("sessions in an account", MAX_SESSIONS)
@@ -131,6 +137,7 @@ async def _issue(
             "secret": vault.seal(issued.secret_access_key),
             "token": vault.seal(issued.session_token),
             "expires_at": issued.expires_at,
+            "begun_by": begun_by,
             **values,
         },
     )

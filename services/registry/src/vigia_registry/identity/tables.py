@@ -97,6 +97,8 @@ sessions = Table(
     Column("user_name", String(64)),
     Column("role_name", String(64)),
     Column("session_name", String(64)),
+    # The user's key at the beginning of it, be it that a role was taken from a role: inactive, the session is nothing.
+    Column("begun_by", ForeignKey(access_keys.c.access_key_id, ondelete="CASCADE")),
     Column("secret", LargeBinary, nullable=False),
     Column("token", LargeBinary, nullable=False),
     # Documents that bound what the session may do; null where nothing does.
@@ -110,4 +112,5 @@ sessions = Table(
     Index("ix_sessions_account_id_expires_at", "account_id", "expires_at"),
     Index("ix_sessions_account_id_user_name", "account_id", "user_name"),
     Index("ix_sessions_account_id_role_name", "account_id", "role_name"),
+    Index("ix_sessions_begun_by_expires_at", "begun_by", "expires_at"),
 )
