@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -82,6 +84,24 @@ async def test_a_terminated_connection_is_transient_and_the_engine_recovers(engi
         await other.rollback()
     async with engine.begin() as connection:
         assert await connection.scalar(text("select 1")) == 1
+
+
+async def test_a_server_whose_machine_vanished_is_not_waited_for_for_hours(postgres_url: str) -> None:
+    async def options(url: str) -> tuple[int, ...]:
+        engine = create_engine(PostgresSettings(url=SecretStr(url), pool_size=1))
+        async with engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            with socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM) as line:
+                names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+                found = tuple(line.getsockopt(socket.IPPROTO_TCP, name) for name in names)
+        await engine.dispose()
+        return found
+
+    idle, interval, count, unheard = await options(postgres_url)
+    assert idle + interval * count <= 60
+    assert 0 < unheard <= 60_000
+    # Whoever gives an address may say otherwise.
+    assert (await options(f"{postgres_url}?keepalives_idle=77"))[0] == 77
 
 
 async def test_what_is_wrong_for_good_is_not_transient(engine: AsyncEngine) -> None:

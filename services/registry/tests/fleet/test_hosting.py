@@ -8,6 +8,7 @@ import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,8 @@ from vigia_registry.hosting import overview, service
 from vigia_registry.hosting.controller import Controller
 from vigia_registry.hosting.domain import Desired, HostingView, Observed
 from vigia_registry.hosting.leadership import Leadership
+from vigia_registry.hosting.replica import STALE_SECONDS
+from vigia_registry.hosting.replica_plan import Wanted
 from vigia_registry.hosting.tables import hostings
 from vigia_registry.hosting.triton import ModelBusy, ModelError, Triton
 from vigia_runtime.errors import Transient
@@ -465,6 +468,55 @@ async def test_another_process_takes_over_in_the_middle_and_clears_up(
         await eventually(only_the_wanted)
     finally:
         await second.stop()
+
+
+async def test_who_was_cut_off_from_the_database_takes_nothing_away(
+    hosting: Hosting, hosting_fleet: Any, triton: Triton, eventually: Wait
+) -> None:
+    """It may not have heard yet that another process leads, and what that one has loaded."""
+    version = await hosting_fleet.version(1)
+    await start(hosting_fleet, version)
+    await eventually(becomes(hosting_fleet, version, Observed.SERVING))
+    [(name, order)] = (hosting.replicas[0].orders or {}).items()
+    [cut_off] = build_replicas(hosting_fleet.deps, [triton])
+    for orders in ({}, {name: replace(order, wanted=Wanted(2))}):
+        cut_off.obey(orders)
+        cut_off.ordered_at -= STALE_SECONDS
+        await cut_off.round()
+        assert (await triton.instances(name))[0] == 1
+    cut_off.obey({})
+    await cut_off.round()
+    assert name not in await triton.loaded()
+
+
+async def test_the_lead_of_a_machine_that_vanished_is_free_soon_and_not_too_soon(hosting_fleet: Any) -> None:
+    leadership = Leadership(hosting_fleet.deps.database.engine)
+    assert await leadership.acquire()
+    try:
+        async with leadership.transaction() as session:
+            idle, interval, count = [
+                int((await session.execute(text(f"show tcp_keepalives_{part}"))).scalar_one())
+                for part in ("idle", "interval", "count")
+            ]
+    finally:
+        await leadership.drop()
+    assert 2 * STALE_SECONDS <= idle + interval * count <= 60
+
+
+async def test_a_version_whose_manifest_cannot_be_read_fails_alone(
+    hosting: Hosting, hosting_fleet: Any, eventually: Wait
+) -> None:
+    spoiled, sound = await hosting_fleet.version(1), await hosting_fleet.version(2)
+    async with hosting_fleet.deps.database.transaction() as session:
+        await session.execute(
+            text("update registry.model_versions set manifest = '{\"kind\": \"of another time\"}' where id = :id"),
+            {"id": spoiled},
+        )
+    await start(hosting_fleet, spoiled)
+    await start(hosting_fleet, sound)
+    failed = await eventually(becomes(hosting_fleet, spoiled, Observed.FAILED))
+    assert "no manifest" in failed.reason
+    await eventually(becomes(hosting_fleet, sound, Observed.SERVING))
 
 
 async def _negated(condition: Callable[[], Awaitable[bool]]) -> bool:

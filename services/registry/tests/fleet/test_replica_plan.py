@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vigia_registry.hosting.replica import pause_after
 from vigia_registry.hosting.replica_plan import Do, Found, Health, Step, Wanted, plan
 
 GOOD = Found(1, Health.GOOD)
@@ -67,3 +68,8 @@ def test_carrying_out_plans_leads_to_what_is_wanted_and_then_rests(
     assert plan(wanted, held) == []
     assert {name for name, wish in wanted.items() if wish.load} <= held.keys() <= wanted.keys()
     assert all(held[name] == Found(wish.units, Health.GOOD) for name, wish in wanted.items() if wish.load)
+
+
+def test_attempts_in_vain_never_stop_and_never_hurry() -> None:
+    assert [pause_after(failed) for failed in (1, 2, 3)] == [1, 2, 4]
+    assert {pause_after(failed) for failed in (6, 100, 5000, 10**6)} == {30}

@@ -17,6 +17,10 @@ from vigia_runtime.settings import PostgresSettings
 #: Seconds to connect; a server that restarts answers or refuses well within.
 CONNECT_SECONDS = 5
 
+#: A server whose machine vanished says nothing, not even that: without these it is waited for for hours. Seconds, and
+#: milliseconds for what was sent and not acknowledged.
+_HEARD_FROM = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
 #: SQLSTATE classes and codes of faults that pass: connection, resources, operator intervention (shutdown, starting
 #: up), serialization, deadlock, lock timeout.
 _TRANSIENT_CLASSES = ("08", "53", "57P")
@@ -34,7 +38,11 @@ def create_engine(settings: PostgresSettings) -> AsyncEngine:
         pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "vigia"},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "vigia",
+            **{name: value for name, value in _HEARD_FROM.items() if name not in url.query},
+        },
     )
 
 

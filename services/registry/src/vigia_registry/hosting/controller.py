@@ -123,9 +123,7 @@ class Controller:
                     wish, target.artifact, target.manifest, target.hosting.generation
                 )
         for replica in self._replicas:
-            if replica.orders != orders:
-                replica.wake.set()
-            replica.orders, replica.frozen = orders, False
+            replica.obey(orders)
         for target in targets:
             if not await self._advance(target, now):
                 await self._scale(target)

@@ -39,6 +39,9 @@ _PATIENCE, _LONGEST_PATIENCE = 2, 64
 #: Seconds for an answer that shows that the model is not overloaded: else requests may fail for that.
 _AT_EASE = 1.0
 _LONGEST_PAUSE = 30.0
+#: Orders older than this may be out of date: who gave them has not heard of the database since. Less than the time
+#: after which the database lets another process lead (``leadership``).
+STALE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,11 @@ class _Golden:
 
 @dataclass(slots=True)
 class Replica:
-    """A Triton and what it should hold. ``orders`` and ``frozen`` are set from outside, ``wake`` says that they were.
+    """A Triton and what it should hold.
 
-    ``orders`` None: not known yet, nothing is touched. ``frozen``: orders may be out of date, so nothing is unloaded
-    for good; what was lost is still brought back. ``changed`` is set when a step was done.
+    ``orders`` None: not known yet, nothing is touched. ``frozen``: orders may be out of date, as those are that are
+    old, so nothing is unloaded for good or resized; what was lost is still brought back. ``wake`` says that there is
+    something new, ``changed`` is set when a step was done.
     """
 
     triton: Triton
@@ -111,6 +115,7 @@ class Replica:
     serving: ServingSettings
     orders: Mapping[str, Order] | None = None
     frozen: bool = False
+    ordered_at: float = 0.0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _held: dict[str, _Held] = field(default_factory=dict)
@@ -128,6 +133,17 @@ class Replica:
         A load may take longer than that; it has a limit of its own.
         """
         return not self._acting and time.monotonic() - self._answered_at > self.hosting.lost_seconds
+
+    @property
+    def outdated(self) -> bool:
+        """Whether another process may be giving orders by now."""
+        return self.frozen or time.monotonic() - self.ordered_at > STALE_SECONDS
+
+    def obey(self, orders: Mapping[str, Order]) -> None:
+        """These are the orders now, of who leads."""
+        if self.orders != orders:
+            self.wake.set()
+        self.orders, self.frozen, self.ordered_at = orders, False, time.monotonic()
 
     async def probe(self) -> None:
         """Readiness: the server answers."""
@@ -196,9 +212,9 @@ class Replica:
         waiting = {name for name, attempts in self._attempts.items() if attempts.not_before > now}
         found = {name: Found(held.units, _health(held, now)) for name, held in self._held.items()}
         steps = plan({name: order.wanted for name, order in orders.items()}, found, waiting)
-        if self.frozen:
-            steps = [step for step in steps if step.do is not Do.UNLOAD]
         for step in steps:
+            if self.outdated and step.do in (Do.UNLOAD, Do.RESIZE):
+                continue
             await self._do(step, orders.get(step.name))
             self._answered_at = time.monotonic()
             self.changed.set()
@@ -363,7 +379,11 @@ class Replica:
 
     async def _fetch(self, order: Order) -> Artifact:
         artifact = await fetch(self.objects, order.artifact)
-        if Manifest.model_validate(order.manifest) != artifact.manifest:
+        try:
+            same = Manifest.model_validate(order.manifest) == artifact.manifest
+        except ValueError as error:
+            raise UnusableArtifact(f"what training reported is no manifest: {error}") from error
+        if not same:
             raise UnusableArtifact("the artifact's manifest is not the one that training reported")
         return artifact
 
@@ -382,12 +402,18 @@ class Replica:
         attempts.failed = max(attempts.failed + 1, self.hosting.attempts if final else 0)
         if step.do is not Do.CHECK:
             # A check that failed is followed by a repair at once; only what was tried in vain is waited for.
-            attempts.not_before = time.monotonic() + min(_LONGEST_PAUSE, 0.5 * 2**attempts.failed)
+            attempts.not_before = time.monotonic() + pause_after(attempts.failed)
 
     def _attempt(self, name: str, order: Order, reason: str) -> _Attempts:
         attempts = self._attempts.setdefault(name, _Attempts(order.generation))
         attempts.reason = reason
         return attempts
+
+
+def pause_after(failed: int) -> float:
+    """Seconds until the next attempt after so many in vain, of which there may be many: a version that serves and
+    whose artifact is gone is tried for ever."""
+    return min(_LONGEST_PAUSE, 0.5 * 2 ** min(failed, 10))
 
 
 def _suspect(held: _Held, *, failing: bool) -> None:
