@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from vigia_client.api import ApiError, Vigia
 from vigia_client.cli import app
+from vigia_client.environment import Environment
 from vigia_client.errors import ActionableError
+from vigia_client.lookout import sts
 from vigia_client.provisioning.changes import Act, Change, Outcome, differences, make_all
 
 from .conftest import DoorStub, Installation
@@ -338,6 +341,110 @@ policies:
     path.write_text(text.replace('"lookoutvision:*"', '"lookoutvision:DetectAnomalies"'))
     changed = apply("-f", path, "--json", "--dry-run")
     assert acts(changed) == {f"policy look-{word}": "change", f"role r-{word}": "change", f"user u-{word}": "none"}
+
+
+@pytest.fixture
+def account(here: Installation, monkeypatch: pytest.MonkeyPatch) -> Vigia:
+    """A new account, asked as its user ``admin``: whoever prunes users takes those of others too."""
+    with Vigia.of(here.environment) as vigia:
+        key = vigia.add_account(f"{uuid.uuid4().int % 10**12:012d}")["access_key"]
+    values = {"AWS_ACCESS_KEY_ID": key["access_key_id"], "AWS_SECRET_ACCESS_KEY": key["secret_access_key"]}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return Vigia.of(Environment({**here.values, **values}, "test"))
+
+
+def held(vigia: Vigia, kind: str) -> list[str]:
+    return [row["name"] for row in vigia.accesses(kind) if not row.get("managed")]
+
+
+ACCESS = f"""\
+users:
+  ana: {{policies: [look]}}
+roles:
+  shift: {{policies: [operator], trust: ["111122223333"]}}
+policies:
+  look: {{document: {json.dumps(DOCUMENT)}}}
+"""
+
+
+def test_users_roles_and_policies_are_pruned_but_never_who_asks(account: Vigia, tmp_path: Path) -> None:
+    path = file(tmp_path, ACCESS)
+    assert apply("-f", path).exit_code == 0
+    for name in ("old", "older"):
+        account.put_access("policies", name, {"document": DOCUMENT})
+    account.put_access("users", "bob", {"policies": ["old"]})
+    account.put_access("users", "cy", {"policies": ["AdministratorAccess"]})
+    account.put_access("roles", "night", {"trust": ["111122223333"]})
+    account.put_access("users", "ana", {"policies": ["look", "older"]})
+    assert apply("-f", path, "--dry-run").exit_code == 2  # ana has another policy: and nothing else is due
+    scopes = ["--prune", "policies", "--prune", "users", "--prune", "roles"]
+    dry = apply("-f", path, *scopes, "--dry-run", "--json")
+    assert {name: act for name, act in acts(dry).items() if act != "none"} == {
+        "user ana": "change",
+        "user bob": "delete",
+        "user cy": "delete",
+        "role night": "delete",
+        "policy old": "delete",
+        "policy older": "delete",
+    }
+    assert (
+        rows(dry)["user admin"] | {"act": "none", "note": "not declared, and kept: it is who asks"}
+        == rows(dry)["user admin"]
+    )
+    assert held(account, "users") == ["admin", "ana", "bob", "cy"]
+    done = apply("-f", path, *scopes)
+    assert done.exit_code == 0, done.output
+    assert [held(account, kind) for kind in ("users", "roles", "policies")] == [["admin", "ana"], ["shift"], ["look"]]
+    assert apply("-f", path, *scopes, "--dry-run").exit_code == 0
+
+
+def test_policies_of_what_stays_are_not_pruned(account: Vigia, tmp_path: Path) -> None:
+    path = file(tmp_path, ACCESS)
+    assert apply("-f", path).exit_code == 0
+    account.put_access("policies", "old", {"document": DOCUMENT})
+    account.put_access("users", "bob", {"policies": ["old"]})
+    dry = apply("-f", path, "--prune", "policies", "--dry-run", "--json")
+    assert dry.exit_code == 0, dry.output
+    assert rows(dry)["policy old"]["note"] == "not declared, and kept: user bob has it"
+
+
+def test_a_role_prunes_neither_itself_nor_the_last_administrator(
+    account: Vigia, here: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(tmp_path, ACCESS)
+    assert apply("-f", path).exit_code == 0
+    account.put_access("users", "bob", {"policies": ["AdministratorAccess"]})  # without a key
+    account.put_access("roles", "ops", {"policies": ["AdministratorAccess"], "trust": [account_of(account)]})
+    client = sts(Environment(dict(os.environ), "test"))
+    arn = f"arn:aws:iam::{account_of(account)}:role/ops"
+    taken = client.assume_role(RoleArn=arn, RoleSessionName="s1")["Credentials"]
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AccessKeyId", "AWS_SECRET_ACCESS_KEY": "SecretAccessKey",
+        "AWS_SESSION_TOKEN": "SessionToken",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, taken[value])
+    dry = apply("-f", path, "--prune", "users", "--prune", "roles", "--dry-run", "--json")
+    told = {name: (row["act"], row["note"]) for name, row in rows(dry).items() if row["act"] == "delete" or row["note"]}
+    assert told == {
+        "user admin": ("none", "not declared, and kept: nobody else could manage users and policies"),
+        "user bob": ("delete", ""),
+        "role ops": ("none", "not declared, and kept: it is who asks"),
+    }
+
+
+def account_of(vigia: Vigia) -> str:
+    return str(vigia.access("users", "admin")["arn"].split(":")[4])  # type: ignore[index]
+
+
+def test_only_kinds_that_are_declared_are_pruned(here: Installation, tmp_path: Path, names: dict[str, str]) -> None:
+    """A file without users does not mean that there should be none."""
+    path = file(tmp_path, text_of(names))
+    for kind in ("users", "roles", "policies"):
+        refused = apply("-f", path, "--prune", kind)
+        assert refused.exit_code == 2
+        assert f"no {kind} are declared" in refused.output
+    assert apply("-f", path, "--prune", "users/ana").exit_code == 2
 
 
 def test_who_may_do_what_is_compared_without_order(door: DoorStub, tmp_path: Path) -> None:

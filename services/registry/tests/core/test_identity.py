@@ -232,22 +232,20 @@ def test_bad_names_and_bodies(registry: Registry, iam: Iam) -> None:
 
 def test_a_policy_that_cannot_be_shown_is_refused_and_spoils_no_list(registry: Registry) -> None:
     account = f"{uuid.uuid4().int % 10**12:012d}"
-    deep = "[" * 300 + "]" * 300
-    head = '"Effect": "Allow", "Action": "*", "Resource": "*"'
+    head = '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"'
     documents = (
-        '{"Statement": {%s, "Condition": {"StringEquals": {"aws:x": NaN}}}}' % head,
-        '{"Statement": {%s, "Condition": {"StringEquals": {"aws:x": 1e999}}}}' % head,
-        '{"Statement": {%s, "Condition": {"StringEquals": {"aws:x": "\\ud800"}}}}' % head,
-        '{"Id": %s, "Statement": {%s}}' % (deep, head),
+        head + ', "Condition": {"StringEquals": {"aws:x": NaN}}}}',
+        head + ', "Condition": {"StringEquals": {"aws:x": 1e999}}}}',
+        head + ', "Condition": {"StringEquals": {"aws:x": "\\ud800"}}}}',
+        head + '}, "Id": ' + "[" * 300 + "]" * 300 + "}",
     )
     headers = {"Content-Type": "application/json"}
     auth = registry.add_key(account)
     with httpx.Client(base_url=f"{registry.url}/api/v1/iam", auth=auth, trust_env=False) as client:
         for number, document in enumerate(documents):
-            body = '{"inline": {"x": %s}}' % document
-            answer = client.put(f"/users/u{number}", content=body, headers=headers)
+            answer = client.put(f"/users/u{number}", content=f'{{"inline": {{"x": {document}}}}}', headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (400, "malformed_policy")
-            answer = client.put(f"/policies/p{number}", content='{"document": %s}' % document, headers=headers)
+            answer = client.put(f"/policies/p{number}", content=f'{{"document": {document}}}', headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (400, "malformed_policy")
         assert len(client.get("/users").json()["items"]) == 1
         assert client.get("/policies", params={"limit": 200}).status_code == 200
@@ -295,7 +293,9 @@ def test_an_account_that_roles_manage_needs_no_user(registry: Registry, iam: Iam
         "values (%s, 'ops', %s, '{AdministratorAccess}', array[%s], 3600)",
         *(account, new("R")[:21], ACCOUNT),
     )
-    sts = boto3.client("sts", "us-east-1", endpoint_url=registry.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET)
+    sts = boto3.client(
+        "sts", "us-east-1", endpoint_url=registry.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET
+    )
     taken = sts.assume_role(RoleArn=f"arn:aws:iam::{account}:role/ops", RoleSessionName="s1")["Credentials"]
     auth = SigV4(taken["AccessKeyId"], taken["SecretAccessKey"], "us-east-1", taken["SessionToken"])
     with Iam(registry.url, auth) as ops:

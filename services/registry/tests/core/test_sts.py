@@ -170,7 +170,7 @@ def test_sessions_are_worth_what_the_key_is_that_began_them(registry: Registry, 
     arn, key = user(registry, ASSUME, account=TRUSTED)
     name = arn.rpartition("/")[2]
     other = registry.add_user(name, ASSUME, account=TRUSTED)
-    first, first_arn = role(registry, [TRUSTED], inline={"on": json.loads(ASSUME)})
+    _, first_arn = role(registry, [TRUSTED], inline={"on": json.loads(ASSUME)})
     _, second_arn = role(registry, [first_arn])
 
     def begun(with_key: tuple[str, str]) -> list[dict[str, str]]:

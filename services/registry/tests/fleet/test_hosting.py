@@ -509,7 +509,7 @@ async def test_a_version_whose_manifest_cannot_be_read_fails_alone(
     spoiled, sound = await hosting_fleet.version(1), await hosting_fleet.version(2)
     async with hosting_fleet.deps.database.transaction() as session:
         await session.execute(
-            text("update registry.model_versions set manifest = '{\"kind\": \"of another time\"}' where id = :id"),
+            text('update registry.model_versions set manifest = \'{"kind": "of another time"}\' where id = :id'),
             {"id": spoiled},
         )
     await start(hosting_fleet, spoiled)

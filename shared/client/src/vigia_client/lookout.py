@@ -33,6 +33,12 @@ def lookoutvision(environment: Environment) -> Any:
     return _session(environment, core).client("lookoutvision", endpoint_url=endpoint, config=_PATIENT)
 
 
+def sts(environment: Environment) -> Any:
+    """A client of the Security Token Service; NotConfiguredError."""
+    endpoint = environment.get("AWS_ENDPOINT_URL_STS") or environment.need("VIGIA_URL")
+    return _session(environment).client("sts", endpoint_url=endpoint, config=_PATIENT)
+
+
 def object_store(environment: Environment) -> Any:
     """A client of the installation's object store; NotConfiguredError."""
     endpoint = environment.need("AWS_ENDPOINT_URL_S3")

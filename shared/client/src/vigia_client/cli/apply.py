@@ -16,14 +16,15 @@ from rich.text import Text
 from vigia_client.api import Vigia
 from vigia_client.cli.output import AsJson, console, print_json
 from vigia_client.environment import Environment, find
-from vigia_client.lookout import lookoutvision, object_store
+from vigia_client.lookout import lookoutvision, object_store, sts
 
 if TYPE_CHECKING:
     from vigia_client.provisioning.changes import Change, Result
     from vigia_client.provisioning.spec import Spec
 
 _MARKS = {"create": ("+", "green"), "change": ("~", "yellow"), "delete": ("-", "red"), "none": (" ", "dim")}
-_SCOPES = "projects, datasets, lines, cameras or cameras/LINE"
+_ACCESS = ("users", "roles", "policies")
+_SCOPES = "projects, datasets, lines, cameras, cameras/LINE, users, roles or policies"
 
 
 def apply(
@@ -89,10 +90,13 @@ def _plan(
     from vigia_client.provisioning.stations import Stations
 
     for scope in prune:
-        if scope.partition("/")[0] not in ("projects", "datasets", "lines", "cameras") or (
+        if scope.partition("/")[0] not in ("projects", "datasets", "lines", "cameras", *_ACCESS) or (
             "/" in scope and not scope.startswith("cameras/")
         ):
             raise typer.BadParameter(f"--prune {scope}: {_SCOPES}")
+        # Files that are about something else do not mean that nobody should get in.
+        if scope in _ACCESS and not getattr(spec, scope):
+            raise typer.BadParameter(f"--prune {scope}: no {scope} are declared")
     store = object_store(environment) if any(project.value.datasets for project in spec.projects.values()) else None
     name = bucket or environment.get("VIGIA_BUCKET")
     target = None if name is None or store is None else Target(store, name, "datasets/")
@@ -116,6 +120,8 @@ def _plan(
         yield from projects.prune_datasets()
     if "projects" in prune:
         yield from projects.prune_projects()
+    if kinds := set(prune) & set(_ACCESS):
+        yield from access.prune(kinds, sts(environment).get_caller_identity()["Arn"])
 
 
 def _show(changes: list[Change], json: bool) -> None:

@@ -105,6 +105,21 @@ def _make(change: Change, make: Callable[[], bool], hide: Callable[[str], str]) 
     return Result(change, Outcome.DONE if changed else Outcome.UNCHANGED), False
 
 
+def deleting(act: Callable[[], object]) -> Callable[[], bool]:
+    """What a change does that deletes. Deleting what is gone already is no failure."""
+
+    def delete() -> bool:
+        try:
+            act()
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    return delete
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[Difference]:
     """Where two values differ, field by field; lists are compared as a whole."""
     for name in sorted(old.keys() | new.keys()):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from vigia_client.api import ApiError, Json, Vigia
-from vigia_client.provisioning.changes import Act, Change, differences
+from vigia_client.api import Json, Vigia
+from vigia_client.provisioning.changes import Act, Change, deleting, differences
 from vigia_client.provisioning.documents import Problem
 from vigia_client.provisioning.secrets import shown
 from vigia_client.provisioning.spec import CameraSpec, Declared, Spec
@@ -54,12 +54,14 @@ class Stations:
         """Delete the cameras that are not declared; with ``line`` only those that stand there."""
         for name, row in sorted(self._cameras.items()):
             if name not in self._spec.cameras and line in (None, row["line_id"]):
-                yield Change("camera", name, Act.DELETE, make=_done(lambda name=name: self._vigia.remove_camera(name)))
+                yield Change(
+                    "camera", name, Act.DELETE, make=deleting(lambda name=name: self._vigia.remove_camera(name))
+                )
 
     def prune_lines(self) -> Iterator[Change]:
         """Delete the lines that are not declared; the service keeps those that cameras stand at."""
         for name in sorted(self._lines.keys() - self._spec.lines.keys()):
-            yield Change("line", name, Act.DELETE, make=_done(lambda name=name: self._vigia.remove_line(name)))
+            yield Change("line", name, Act.DELETE, make=deleting(lambda name=name: self._vigia.remove_line(name)))
 
     def _camera_change(self, name: str, camera: Declared[CameraSpec]) -> Change:
         body = _body(camera.value)
@@ -106,18 +108,3 @@ def _as_shown(body: Json) -> Json:
     if "url" in source:
         source["url"] = shown(source["url"])
     return {**body, "source": source}
-
-
-def _done(act: Any) -> Any:
-    """Deleting what is gone already is no failure."""
-
-    def delete() -> bool:
-        try:
-            act()
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            return False
-        return True
-
-    return delete

@@ -247,7 +247,10 @@ def _add_keys(router: APIRouter, door: Door, manager: Any, vault: Vault) -> None
             return KeyList(items=[_key(key) for key in await service.keys(session, owner, name)])
 
     @router.patch(
-        path + "/{access_key_id}", summary="Let a key sign, or not", name="UpdateAccessKey", responses=problems(404, 409)
+        path + "/{access_key_id}",
+        summary="Let a key sign, or not",
+        name="UpdateAccessKey",
+        responses=problems(404, 409),
     )
     async def switch(name: str, access_key_id: str, body: KeyBody, owner: Owner = manager) -> KeyItem:
         async with door.transaction() as session:
