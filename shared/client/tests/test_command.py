@@ -77,6 +77,19 @@ def test_cameras_are_added_listed_and_switched(door: DoorStub) -> None:
     assert "deleted" in vigia("cameras", "rm", "oven-1")
 
 
+def test_a_document_that_says_something_twice_is_not_sent(door: DoorStub, tmp_path: Path) -> None:
+    """JSON keeps the last and forgets the first: of two conditions one would be lost without a word."""
+    file = tmp_path / "policy.json"
+    file.write_text(
+        '{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*",'
+        ' "Condition": {"StringEquals": {"aws:ResourceTag/a": "1"}, "StringEquals": {"aws:ResourceTag/b": "2"}}}}'
+    )
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["iam", "policies", "put", "twice", str(file)])
+    assert done.exit_code == 2
+    assert "StringEquals is there twice" in done.output
+    assert door.asked == []
+
+
 def test_a_camera_has_exactly_one_source() -> None:
     for sources in ([], ["--push", "--synthetic"]):
         assert CliRunner().invoke(app, ["cameras", "add", "c1", *sources]).exit_code == 2

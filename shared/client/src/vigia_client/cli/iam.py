@@ -283,12 +283,22 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 def _document(file: Path) -> Json:
     try:
-        document = jsons.loads(file.read_text())
+        document = jsons.loads(file.read_text(), object_pairs_hook=_once)
     except ValueError as error:
         raise typer.BadParameter(f"{file} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise typer.BadParameter(f"{file} is not a JSON object")
     return document
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    """An object. JSON keeps the last of two members of one name, and what the first one said would be lost."""
+    found: Json = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name} is there twice")
+        found[name] = value
+    return found
 
 
 def _show_one(kind: str, name: str) -> None:
