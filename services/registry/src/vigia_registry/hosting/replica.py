@@ -413,7 +413,7 @@ class Replica:
 def pause_after(failed: int) -> float:
     """Seconds until the next attempt after so many in vain, of which there may be many: a version that serves and
     whose artifact is gone is tried for ever."""
-    return min(_LONGEST_PAUSE, 0.5 * 2 ** min(failed, 10))
+    return min(_LONGEST_PAUSE, 0.5 * 2.0 ** min(failed, 10))
 
 
 def _suspect(held: _Held, *, failing: bool) -> None:

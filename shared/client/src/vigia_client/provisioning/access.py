@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -113,7 +114,7 @@ class Access:
         return signs and self._vigia.simulate(_MANAGE, user=user)["decision"] == "allowed"
 
     def _remove(self, kind: str, name: str) -> Callable[[], bool]:
-        return deleting(lambda: self._vigia.remove_access(kind, name))
+        return deleting(partial(self._vigia.remove_access, kind, name))
 
     def _declared(self, kind: str) -> dict[str, Declared[BaseModel]]:
         found: dict[str, Declared[BaseModel]] = getattr(self._spec, kind)

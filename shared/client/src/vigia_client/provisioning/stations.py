@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 from vigia_client.api import Json, Vigia
@@ -54,14 +55,12 @@ class Stations:
         """Delete the cameras that are not declared; with ``line`` only those that stand there."""
         for name, row in sorted(self._cameras.items()):
             if name not in self._spec.cameras and line in (None, row["line_id"]):
-                yield Change(
-                    "camera", name, Act.DELETE, make=deleting(lambda name=name: self._vigia.remove_camera(name))
-                )
+                yield Change("camera", name, Act.DELETE, make=deleting(partial(self._vigia.remove_camera, name)))
 
     def prune_lines(self) -> Iterator[Change]:
         """Delete the lines that are not declared; the service keeps those that cameras stand at."""
         for name in sorted(self._lines.keys() - self._spec.lines.keys()):
-            yield Change("line", name, Act.DELETE, make=deleting(lambda name=name: self._vigia.remove_line(name)))
+            yield Change("line", name, Act.DELETE, make=deleting(partial(self._vigia.remove_line, name)))
 
     def _camera_change(self, name: str, camera: Declared[CameraSpec]) -> Change:
         body = _body(camera.value)
