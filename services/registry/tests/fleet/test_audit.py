@@ -46,14 +46,20 @@ class Aws(httpx.Auth):
     requires_request_body = True
 
     def __init__(
-        self, key: str = KEY[0], secret: str = KEY[1], token: str | None = None, service: str = "lookoutvision"
+        self,
+        key: str = KEY[0],
+        secret: str = KEY[1],
+        token: str | None = None,
+        service: str = "lookoutvision",
+        region: str = REGION,
     ) -> None:
         self._keys = Credentials(key, secret, token)
         self._service = service
+        self._region = region
 
     def auth_flow(self, request: httpx.Request) -> Any:
         signed = AWSRequest(request.method, str(request.url), headers={"Host": "registry"}, data=request.content)
-        SigV4Auth(self._keys, self._service, REGION).add_auth(signed)
+        SigV4Auth(self._keys, self._service, self._region).add_auth(signed)
         request.headers.update(dict(signed.headers.items()))
         yield request
 
@@ -71,6 +77,11 @@ async def calls(fleet: Any) -> list[Call]:
     taken = await fleet.take(AUDIT)
     assert all(key == ACCOUNT for key, _ in taken)
     return [event.data for _, event in taken]
+
+
+def unrecorded() -> float:
+    """Calls that are in no audit record so far."""
+    return REGISTRY.get_sample_value("vigia_calls_unrecorded_total", {"service": "registry"}) or 0.0
 
 
 async def add_key(fleet: Any, name: str, *actions: str) -> tuple[str, str]:
@@ -206,6 +217,43 @@ async def test_refused_and_failed_calls_are_written_down(aws: httpx.AsyncClient,
     assert "image" not in found[-1].model_dump_json().replace("images_", "")
 
 
+_ODD = [
+    ("GET", "/2020-11-20/projects/a%00b", None),
+    ("GET", "/2020-11-20/projects/%ED%A0%80", None),
+    ("GET", f"/2020-11-20/projects/{'a' * 5000}", None),
+    ("GET", f"/2020-11-20/projects/lids/models/{quote('٣')}", None),
+    ("GET", "/2020-11-20/projects/lids/models/1%00", None),
+    ("GET", f"/2020-11-20/projects/lids/models/{'9' * 400}", None),
+    ("GET", f"/2020-11-20/tags/{quote(f'arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/a', safe='')}%00b%2F1", None),
+    ("POST", "/2020-11-20/projects", b'{"ProjectName": "\\ud800"}'),
+    ("POST", "/2020-11-20/projects", b'{"ProjectName": "a\\u0000"}'),
+    ("POST", "/2020-11-20/projects", b'{"ProjectName": "' + b"a" * 100_000 + b'"}'),
+    ("POST", "/2020-11-20/projects", b'{"ProjectName": ' + b"[" * 40 + b"]" * 40 + b"}"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), _ODD, ids=range(len(_ODD)))
+async def test_whatever_a_call_names_it_is_written_down(
+    aws: httpx.AsyncClient, fleet: Any, method: str, path: str, body: bytes | None
+) -> None:
+    await fleet.version(1, project="lids")
+    before = unrecorded()
+    answer = await aws.request(method, path, content=body)
+    assert answer.status_code in (400, 404)
+    [call] = await calls(fleet)
+    assert call.record.errorCode == answer.headers["x-amzn-errortype"]
+    assert (call.project in (None, "lids"), call.model_version) == (True, None)
+    assert unrecorded() == before
+
+
+async def test_a_call_signed_for_what_is_no_region_is_written_down(aws: httpx.AsyncClient, fleet: Any) -> None:
+    answer = await aws.get("/2020-11-20/projects", auth=Aws(region="Us_" + "e" * 300))
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "ValidationException")
+    [call] = await calls(fleet)
+    assert call.record.errorCode == "ValidationException"
+    assert len(call.region) <= 64
+
+
 async def test_a_manifest_is_told_by_its_size(aws: httpx.AsyncClient, fleet: Any) -> None:
     await fleet.project("lids")
     await aws.patch("/2020-11-20/projects/lids/datasets/train/entries", json={"Changes": "c2VjcmV0LWxpbmU="})
@@ -238,8 +286,7 @@ async def test_what_a_service_asks_in_a_callers_name_is_no_call_of_theirs(aws: h
 
 async def test_nothing_is_changed_and_nothing_told_without_a_record(aws: httpx.AsyncClient, fleet: Any) -> None:
     """The record cannot be kept: a change is undone and a read is not answered, both may be tried again."""
-    unrecorded = {"service": "registry"}
-    before = REGISTRY.get_sample_value("vigia_calls_unrecorded_total", unrecorded) or 0.0
+    before = unrecorded()
     engine = fleet.deps.database.engine
     async with engine.begin() as connection:
         await connection.execute(text("alter table registry.outbox rename to elsewhere"))
@@ -256,7 +303,7 @@ async def test_nothing_is_changed_and_nothing_told_without_a_record(aws: httpx.A
         "InternalServerException",
         "ResourceNotFoundException",
     ]
-    assert REGISTRY.get_sample_value("vigia_calls_unrecorded_total", unrecorded) == before + 3
+    assert unrecorded() == before + 3
     assert (await aws.get("/2020-11-20/projects")).json()["Projects"] == []
     assert (await aws.post("/2020-11-20/projects", json={"ProjectName": "lids"})).status_code == 200
     assert [one.record.eventName for one in await calls(fleet)] == ["ListProjects", "CreateProject"]

@@ -43,6 +43,7 @@ _CUT: Final = "...(cut)"
 #: Tokens that are no secrets: they repeat a request or continue a list, and only with a signature of their own.
 _OPEN: Final = frozenset({"clientToken", "nextToken"})
 _AGENT: Final = 512
+_REGION: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def draft(
     """A draft of what ``request`` asks for: operation ``name`` of ``source``, by the holder of ``credential``."""
     return Draft(
         credential=credential,
-        region=region,
+        region=clean(region)[:_REGION],
         source=source,
         name=name,
         read_only=read_only,

@@ -18,6 +18,7 @@ from vigia_contracts.topics import AUDIT
 from vigia_registry import schema
 from vigia_registry.db import Database
 from vigia_registry.models.tables import model_versions
+from vigia_registry.projects.domain import may_be_named
 from vigia_registry.projects.tables import projects
 from vigia_runtime import metrics
 from vigia_runtime.audit import Draft
@@ -79,7 +80,9 @@ class Journal:
 
     async def _existing(self, session: AsyncSession) -> tuple[str | None, str | None]:
         """Project and version where they exist: anybody can name others, and metrics must not grow by that."""
-        if self.project is None:
+        # What cannot be a name is not asked for: the database would not even take some of it, and with the question
+        # the record would be lost.
+        if self.project is None or not may_be_named(self.project):
             return None, None
         named = (
             projects.c.account_id == self.draft.credential.account_id,

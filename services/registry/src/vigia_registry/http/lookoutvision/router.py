@@ -89,7 +89,7 @@ async def _answer(
 ) -> Response:
     body = await read_body(request, deps.settings.http.max_body_bytes)
     caller = await authenticator.verify(request, body, SERVICE)
-    region = validation.region(region_of(request, deps.settings.bootstrap.region))
+    region = region_of(request, deps.settings.bootstrap.region)
     operation, path = find(request.method, signed_request(request, body).path)
     # What metrics count by.
     request.scope["route"] = operation
@@ -101,13 +101,15 @@ async def _answer(
     rates.take(caller.account_id, SERVICE, operation.name)
     if members is None:
         raise InvalidInput("not_json", "The request body is not a JSON object.")
+    if _deeper(members, _DEEPEST):
+        raise InvalidInput("too_deep", f"The request body nests more than {_DEEPEST} deep.")
     call = Call(
         deps=deps,
         pages=pages,
         operation=operation.name,
         status=operation.status,
         journal=journal,
-        owner=Owner(caller.account_id, region),
+        owner=Owner(caller.account_id, validation.region(region)),
         path=path,
         query=request.query_params,
         body=members,
@@ -194,18 +196,14 @@ def _parameters(request: Request, path: Mapping[str, str], body: Mapping[str, An
 
 
 def _json(body: bytes) -> dict[str, Any] | None:
-    """The body's members; None where it is no JSON object. InvalidInput ("too_deep")."""
+    """The body's members; None where it is no JSON object."""
     if not body:
         return {}
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(content, dict):
-        return None
-    if _deeper(content, _DEEPEST):
-        raise InvalidInput("too_deep", f"The request body nests more than {_DEEPEST} deep.")
-    return content
+    return content if isinstance(content, dict) else None
 
 
 def _deeper(value: object, levels: int) -> bool:
