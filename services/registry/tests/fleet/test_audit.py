@@ -278,6 +278,8 @@ async def test_without_a_known_caller_there_is_a_number_and_no_record(aws: httpx
     before = failures("InvalidSignatureException"), failures("UnrecognizedClientException")
     assert (await aws.get("/2020-11-20/projects", auth=Aws(KEY[0], "wrong"))).status_code == 403
     assert (await aws.get("/2020-11-20/projects", auth=Aws("AKIANOBODY"))).status_code == 403
+    for odd in ("a\0b", "\u00e9", "a b", "x" * 10_000):
+        assert (await aws.get("/api/v1/cameras", auth=(odd, "secret"))).status_code == 401
     assert await calls(fleet) == []
     assert failures("InvalidSignatureException") == before[0] + 1
     assert failures("UnrecognizedClientException") == before[1] + 1
@@ -467,6 +469,11 @@ async def test_units_are_measured_once_a_minute(fleet: Any) -> None:
             in_service_units=1,
         )
     assert ids[0] == ids[1]
+    # What waits for Kafka is bounded.
+    async with fleet.deps.database.transaction() as session:
+        assert await usage.measure(session, minute, 2) == 1
+        assert await usage.measure(session, minute, 1) == 0
+    assert len(await fleet.take(USAGE)) == 1
     async with fleet.deps.database.transaction() as session:
         await service.request_stop(session, hosted)
         assert await usage.measure(session, minute) == 1  # it still serves
