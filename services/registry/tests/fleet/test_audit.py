@@ -562,14 +562,14 @@ async def test_what_the_other_doors_change_is_undone_without_a_record(aws: httpx
 
 
 async def test_nobody_writes_over_what_was_really_asked(aws: httpx.AsyncClient, fleet: Any) -> None:
-    await fleet.project("lids")
     other = b'{"projectName": "other", "ProjectName": "another"}'
-    assert (await aws.request("DELETE", "/2020-11-20/projects/lids?projectName=third", content=other)).is_success
+    gone = await aws.request("DELETE", "/2020-11-20/projects/nothing?projectName=third", content=other)
+    assert gone.status_code == 404
     made = b'{"projectName": "other", "ProjectName": "boxes"}'
     assert (await aws.post("/2020-11-20/projects?ProjectName=third", content=made)).is_success
     await aws.put("/api/v1/cameras/oven-1", json={"camera_id": "oven-2", "source": {}}, auth=KEY)
     deleted, created, put = await calls(fleet)
-    assert deleted.record.requestParameters["projectName"] == "lids"
+    assert deleted.record.requestParameters["projectName"] == "nothing"
     assert created.record.requestParameters["projectName"] == "boxes"
     assert put.record.requestParameters["camera_id"] == "oven-1"
 
