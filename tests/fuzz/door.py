@@ -87,6 +87,8 @@ _EVERYTHING = text(
     "(select count(*) from registry.dataset_entries)"
 )
 
+_RECORDS = text("select count(*) from registry.outbox where topic = 'audit'")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -204,6 +206,11 @@ class Door:
         """Equal to what it was before when nothing was made, changed or removed."""
         async with self._deps.database.engine.connect() as connection:
             return tuple((await connection.execute(_EVERYTHING)).one())
+
+    async def records(self) -> int:
+        """Audit records since the jobs were last done."""
+        async with self._deps.database.engine.connect() as connection:
+            return int((await connection.execute(_RECORDS)).scalar_one())
 
     async def work(self) -> list[str]:
         """Do the jobs that wait, as the worker would, and play training and hosting; what is wrong afterwards."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import httpx
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from prometheus_client import REGISTRY
 
 from vigia_contracts.audit import Call, CallOutcome
@@ -17,6 +22,7 @@ from vigia_detection.entrypoints.http import Door, create
 from vigia_runtime.errors import Transient
 from vigia_runtime.policies import allowing
 from vigia_runtime.signin import Authenticator, Credential
+from vigia_vision.decode import DEFAULT_LIMITS
 from vigia_vision.interpret import Answer
 
 PATH = "/2020-11-20/projects/cookies/models/1/detect"
@@ -60,6 +66,10 @@ class NothingHosted:
 def door_of(detector: Any, written: Written, concurrency: int = 1) -> Door:
     log = CallLog(written, NothingHosted())  # type: ignore[arg-type]
     return Door(detector, Authenticator(OneKey()), None, log, concurrency)  # type: ignore[arg-type]
+
+
+async def nobody(request: Request, permit: Permit) -> Reply:
+    raise AssertionError("there is no image to judge")
 
 
 async def test_a_full_door_throttles_and_opens_again(kit: Any) -> None:
@@ -119,3 +129,68 @@ async def test_a_caller_gets_its_error_though_it_cannot_be_written_down(kit: Any
         answer = await client.post(PATH, content=kit.picture(defect=False), headers={"content-type": "image/jpeg"})
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (500, "InternalServerException")
     assert unrecorded() == before + 1
+
+
+class Signed(httpx.Auth):
+    """Signs as AWS clients do: without a header for the body's digest."""
+
+    requires_request_body = True
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        kind = {"Host": "door", "content-type": request.headers["content-type"]}
+        signed = AWSRequest(request.method, str(request.url), headers=kind, data=request.content)
+        SigV4Auth(Credentials("key", "secret"), "lookoutvision", "us-east-1").add_auth(signed)
+        request.headers.update(dict(signed.headers.items()))
+        yield request
+
+
+@pytest.mark.parametrize("auth", [httpx.BasicAuth("key", "secret"), Signed()], ids=["basic", "signed"])
+@pytest.mark.parametrize("size", [DEFAULT_LIMITS.max_bytes + 1, 20 * 1024 * 1024])
+async def test_an_image_that_is_too_large_is_written_down_as_invalid(auth: httpx.Auth, size: int) -> None:
+    written = Written()
+    transport = httpx.ASGITransport(create(door_of(nobody, written), "test"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://door", auth=auth) as client:
+        answer = await client.post(PATH, content=bytes(size), headers={"content-type": "image/jpeg"})
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "ValidationException")
+    assert answer.json()["Message"] == f"The image has {size} bytes. The maximum is {DEFAULT_LIMITS.max_bytes} bytes."
+    [call] = written.calls
+    assert (call.outcome, call.images_invalid, call.images_processed) == (CallOutcome.CLIENT_ERROR, 1, 0)
+    assert call.record.errorMessage == answer.json()["Message"]
+
+
+async def test_an_image_beyond_all_bounds_is_refused_unread(kit: Any) -> None:
+    written = Written()
+    transport = httpx.ASGITransport(create(door_of(nobody, written), "test"))
+    headers = {"content-type": "image/jpeg", "content-length": str(10**12)}
+    async with httpx.AsyncClient(transport=transport, base_url="http://door", auth=("key", "secret")) as client:
+        answer = await client.post(PATH, content=b"x", headers=headers)
+        unknown = await client.post(PATH, content=b"x", headers=headers, auth=("key", "wrong"))
+    for refused in (answer, unknown):
+        assert (refused.status_code, refused.headers["x-amzn-errortype"]) == (400, "ValidationException")
+    [call] = written.calls
+    assert call.images_invalid == 1
+
+
+async def test_a_request_that_breaks_off_is_written_down_and_is_no_image() -> None:
+    written = Written()
+    messages = [{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(_: Any) -> None:
+        """Nobody hears it."""
+
+    basic = base64.b64encode(b"key:secret")
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH,
+        "query_string": b"",
+        "headers": [(b"authorization", b"Basic " + basic), (b"content-type", b"image/jpeg")],
+        "client": ("10.1.2.3", 5),
+    }
+    await create(door_of(nobody, written), "test")(scope, receive, send)
+    [call] = written.calls
+    assert (call.record.errorCode, call.images_invalid) == ("ValidationException", 0)
+    assert call.record.errorMessage == "The request ended before its image did."

@@ -18,6 +18,7 @@ from vigia_training.learning.heads import SegmentationHead
 from vigia_training.learning.precision import Comparison, choose, objection
 from vigia_training.learning.threshold import TYPICAL_Z, Calibration
 from vigia_training.learning.trainer import Fitted, Fold, Network
+from vigia_vision.session import load
 
 SIDE = 96
 HARMLESS = Comparison(auroc_loss=0.001, iou_loss=0.005, noise=0.1, shift=0.0, speedup=2.0)
@@ -77,7 +78,7 @@ def test_integers_replace_the_later_convolutions_and_hardly_move_the_answer(
     batch = np.stack([example.pixels for example in examples])
     answers = []
     for graph in (backbone, choice.backbone):
-        session = precision.session_of(onnx.load_from_string(join(graph, judge, "test")), 1)
+        session = load(join(graph, judge, "test"), 1)
         answers.append(session.run(["score"], {"image": batch})[0])
     scores, integers = answers
     assert len(np.unique(scores)) == len(scores)

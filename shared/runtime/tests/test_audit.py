@@ -78,13 +78,18 @@ def test_parameters_are_spelled_as_cloudtrail_spells_them() -> None:
         (202, CallOutcome.SUCCESS),
         (403, CallOutcome.CLIENT_ERROR),
         (413, CallOutcome.CLIENT_ERROR),
-        (429, CallOutcome.THROTTLED),
+        (429, CallOutcome.CLIENT_ERROR),  # a limit of how much there may be
         (500, CallOutcome.SERVER_ERROR),
         (503, CallOutcome.SERVER_ERROR),
     ],
 )
 def test_the_status_says_what_became_of_it(status: int, outcome: CallOutcome) -> None:
     assert call({}, status, error=None if status < 400 else ("Code", "message")).outcome is outcome
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "ThrottlingException"), (400, "Throttling")])
+def test_who_asks_too_often_is_throttled_whatever_the_protocol_calls_it(status: int, code: str) -> None:
+    assert call({}, status, error=(code, "message")).outcome is CallOutcome.THROTTLED
 
 
 SECRETS = [
@@ -106,6 +111,11 @@ def test_no_secret_and_no_blob_is_written_down(parameters: dict[str, Any]) -> No
     text = call(parameters, 400, error=("ValidationException", "rtsp://u:pa55word@h is bad")).model_dump_json()
     assert "pa55word" not in text
     assert "the-very-secret" not in text
+
+
+def test_another_spelling_does_not_write_over_what_came_first() -> None:
+    asked = {"projectName": "lids", "ProjectName": "other", "a": {"Key": 1, "key": 2}}
+    assert shown(asked) == {"projectName": "lids", "ProjectName": "other", "a": {"key": 1}}
 
 
 def test_what_is_long_is_cut_and_says_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -21,9 +22,9 @@ from fastapi import Depends, FastAPI, Request
 from pydantic import BaseModel, SecretStr
 
 from vigia_runtime import metrics
-from vigia_runtime.errors import Conflict, Transient, Unavailable
+from vigia_runtime.errors import Conflict, InvalidInput, LimitExceeded, Transient, Unavailable
 from vigia_runtime.health import Health
-from vigia_runtime.http import create_app, read_body, request_id, serve
+from vigia_runtime.http import Body, create_app, read_body, receive_body, request_id, serve
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.policies import allowing, canonical
 from vigia_runtime.settings import HttpSettings, RegistrySettings
@@ -231,6 +232,36 @@ async def test_bodies_are_bounded_declared_or_not() -> None:
         for body in (b'{"size": 1, "x": "' + b"x" * 2000 + b'"}', chunks()):
             answer = await client.post("/items", content=body)
             assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_a_body_too_large_is_read_to_its_end_and_only_its_digest_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigia_runtime.http.MOST_DROPPED", 40)
+
+    async def received(*pieces: bytes, declared: str | None = None, breaks_off: bool = False) -> Body:
+        last = {"type": "http.disconnect"} if breaks_off else {"type": "http.request", "body": b"", "more_body": False}
+        messages = [*({"type": "http.request", "body": piece, "more_body": True} for piece in pieces), last]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        headers = [] if declared is None else [(b"content-length", declared.encode())]
+        return await receive_body(Request({"type": "http", "headers": headers}, receive), 20)
+
+    def digest(data: bytes) -> str:
+        return hashlib.sha256(data).hexdigest()
+
+    whole = await received(b"x" * 8, b"y" * 12)
+    assert (whole.whole(), whole.digest, whole.size) == (b"x" * 8 + b"y" * 12, digest(whole.data), 20)
+    large = await received(b"x" * 15, b"y" * 6, b"z" * 19)
+    assert (large.data, large.digest, large.size) == (b"", digest(b"x" * 15 + b"y" * 6 + b"z" * 19), 40)
+    for endless in (await received(b"x" * 15, b"y" * 26, b"z"), await received(declared="41")):
+        assert (endless.data, endless.digest) == (b"", None)
+        with pytest.raises(LimitExceeded, match="larger than 20 bytes"):
+            endless.whole()
+    broken = await received(b"x" * 8, breaks_off=True)
+    assert (broken.data, broken.digest, broken.size) == (b"", None, 8)
+    with pytest.raises(InvalidInput, match="ended before its body"):
+        broken.whole()
 
 
 async def test_metrics_have_the_route_and_never_the_path() -> None:

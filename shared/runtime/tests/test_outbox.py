@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from runtime_kafka_help import TOPIC, frame, make, read_all
 from sqlalchemy import MetaData, func, select, text
@@ -19,7 +20,7 @@ from vigia_runtime.errors import LimitExceeded, Transient
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.kafka.topics import ensure_topics
-from vigia_runtime.outbox import SHARDS, Outbox, Relay, outbox_table, shard_of
+from vigia_runtime.outbox import SHARDS, Backlog, Outbox, Relay, outbox_table, shard_of
 from vigia_runtime.postgres import create_engine
 from vigia_runtime.settings import KafkaSettings, PostgresSettings
 
@@ -175,6 +176,62 @@ async def test_a_shard_that_cannot_be_sent_holds_back_no_other_and_keeps_its_ord
     keys = by_key(await published(settings, 70))
     assert all(numbers == sorted(numbers) for numbers in keys.values())
     assert sum(map(len, keys.values())) == 70
+
+
+async def test_what_waits_is_known_and_seldom_counted(engine: AsyncEngine) -> None:
+    now = 0.0
+    backlog = Backlog(TABLE, least_seconds=1.0, clock=lambda: now)
+    async with engine.connect() as connection:
+        await backlog.refresh(connection, 5)
+        assert backlog.size == 0
+        for number in range(9):
+            await OUTBOX.add(connection, TOPIC, frame(number))
+        await connection.execute(TABLE.delete().where(TABLE.c.id.in_([2, 3, 4, 5, 6])))
+        now = 0.9
+        await backlog.refresh(connection, 5)
+        assert backlog.size == 0
+        now = 1.1
+        await backlog.refresh(connection, 5)
+        assert backlog.size == 4  # the ids alone would allow for nine
+        now = 2.2
+        await backlog.refresh(connection, 20)
+        assert backlog.size == 9  # fewer than may: not counted
+        now = 3.3
+        await backlog.refresh(connection)
+        assert backlog.size == 4
+        now = 4.4
+        await backlog.refresh(connection, 3)
+        assert backlog.size == 3  # counted no further
+
+
+async def test_counting_takes_a_small_part_of_the_time(engine: AsyncEngine) -> None:
+    ticks = iter([0.0, 2.0, 41.9, 42.1, 42.2])  # seconds; counting takes two
+    backlog = Backlog(TABLE, clock=lambda: next(ticks))
+    async with engine.connect() as connection:
+        await backlog.refresh(connection)
+        await OUTBOX.add(connection, TOPIC, frame(1))
+        await backlog.refresh(connection)
+        assert backlog.size == 0
+        await backlog.refresh(connection)
+        assert backlog.size == 1
+
+
+async def test_what_waits_is_measured_while_the_broker_is_away(engine: AsyncEngine) -> None:
+    class Away(Producer):
+        async def send_raw(self, *_: object) -> None:
+            raise Transient("no broker")
+
+    def gauge(name: str) -> float:
+        return REGISTRY.get_sample_value(f"vigia_outbox_{name}", {"schema": "registry"}) or 0.0
+
+    async with engine.begin() as connection:
+        for number in range(30):
+            await OUTBOX.add(connection, TOPIC, frame(number))
+    away = Away(KafkaSettings(bootstrap="127.0.0.1:1"), "away")
+    async with relaying(Relay(engine, away, TABLE, health=Health("test"))), asyncio.timeout(20):
+        while gauge("pending_records") != 30 or gauge("oldest_seconds") < 0.5:  # noqa: ASYNC110  the relay's gauges
+            await asyncio.sleep(0.02)
+    assert await pending(engine) == 30
 
 
 async def test_tombstones_and_contract(settings: KafkaSettings, producer: Producer, engine: AsyncEngine) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -273,3 +276,30 @@ def keys() -> Iterator[None]:
 def test_a_credential_prints_no_secret() -> None:
     assert KEY.secret_access_key not in repr(KEY) + str(KEY)
     assert "token" not in repr(TEMPORARY)
+
+
+async def test_a_body_that_was_dropped_is_known_by_its_digest(posted: Sent) -> None:
+    body = posted.request.body
+    assert body
+    dropped = replace(posted.request, body=None, digest=hashlib.sha256(body).hexdigest())
+    assert await verify(dropped, known, posted.at, service=posted.service) == KEY
+    other = hashlib.sha256(body + b"x").hexdigest()
+    assert await code(posted, body=None, digest=other) == "InvalidSignatureException"
+
+
+async def test_half_a_body_proves_its_sender_by_the_header_alone(posted: Sent) -> None:
+    assert await code(posted, body=None) == "IncompleteBody"
+    body = posted.request.body
+    assert body
+    signed = AWSRequest("POST", "http://127.0.0.1/x", {"x-amz-content-sha256": hashlib.sha256(body).hexdigest()}, body)
+    signed.headers["Host"] = "127.0.0.1"
+    SigV4Auth(Credentials(KEY.access_key_id, KEY.secret_access_key), "vigia", "us-east-1").add_auth(signed)
+    half = SignedRequest("POST", "/x", "", tuple(signed.headers.items()), None)
+    assert await verify(half, known, NOW(), service="vigia") == KEY
+    claimed = [
+        ("x-amz-content-sha256", "0" * 64) if name.startswith("x-amz-content") else (name, value)
+        for name, value in half.headers
+    ]
+    with pytest.raises(SignatureError) as caught:
+        await verify(replace(half, headers=tuple(claimed)), known, NOW(), service="vigia")
+    assert caught.value.code == "InvalidSignatureException"

@@ -12,6 +12,8 @@ from vigia_registry.settings import Rate, RateSettings
 from vigia_runtime import metrics
 from vigia_runtime.errors import LimitExceeded
 
+#: Less than this is lost or won by rounding, when what is left is put together from spans of time.
+_ROUNDING: Final = 1e-7
 #: So many buckets are kept; the one that was asked for longest ago goes first, and would begin full again.
 MOST_BUCKETS: Final = 10_000
 
@@ -47,7 +49,7 @@ class RateLimiter:
         key, now = (account_id, service, operation), self._clock()
         left, since = self._buckets.get(key, (float(rate.burst), now))
         left = min(float(rate.burst), left + (now - since) * rate.per_second)
-        refused = left < 1
+        refused = left < 1 - _ROUNDING
         self._buckets[key] = (left if refused else left - 1, now)
         self._buckets.move_to_end(key)
         while len(self._buckets) > MOST_BUCKETS:

@@ -112,6 +112,16 @@ class AnnouncementSettings(Group):
     )
 
 
+class AuditSettings(Group):
+    """Records of calls."""
+
+    max_waiting: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="announcements, most of them audit records, that may wait for Kafka; then calls are refused",
+    )
+
+
 class RetentionSettings(Group):
     """How long objects are kept."""
 
@@ -138,6 +148,7 @@ class Settings(ServiceSettings):
     serving: ServingSettings = ServingSettings()
     scaling: ScalingSettings = ScalingSettings()
     announcements: AnnouncementSettings = AnnouncementSettings()
+    audit: AuditSettings = AuditSettings()
     retention: RetentionSettings = RetentionSettings()
     secret_key: SecretStr = Field(
         min_length=32, description="seals stored secrets and page tokens; at least 32 characters"

@@ -42,7 +42,10 @@ _BUDGET: Final = 16 * 1024
 _CUT: Final = "...(cut)"
 #: Tokens that are no secrets: they repeat a request or continue a list, and only with a signature of their own.
 _OPEN: Final = frozenset({"clientToken", "nextToken"})
+#: What the protocols call it when somebody asks too often.
+_THROTTLING: Final = frozenset({"Throttling", "ThrottlingException"})
 _AGENT: Final = 512
+_REGION: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Draft:
             region=self.region,
             called_at=self.called_at,
             record=record,
-            outcome=outcome_of(status),
+            outcome=outcome_of(status, code),
             project=project,
             model_version=version,
             duration_ms=(time.monotonic() - self.began) * 1000,
@@ -144,7 +147,7 @@ def draft(
     """A draft of what ``request`` asks for: operation ``name`` of ``source``, by the holder of ``credential``."""
     return Draft(
         credential=credential,
-        region=region,
+        region=clean(region)[:_REGION],
         source=source,
         name=name,
         read_only=read_only,
@@ -155,9 +158,9 @@ def draft(
     )
 
 
-def outcome_of(status: int) -> CallOutcome:
-    """What an HTTP status means to whoever counts calls."""
-    if status == 429:
+def outcome_of(status: int, code: str | None) -> CallOutcome:
+    """What an HTTP status and an error's code mean to whoever counts calls: a limit of how much is no throttling."""
+    if code in _THROTTLING:
         return CallOutcome.THROTTLED
     if status >= 500:
         return CallOutcome.SERVER_ERROR
@@ -268,7 +271,10 @@ def _structure(value: Mapping[Any, Any], budget: _Budget, depth: int) -> dict[st
             found[_CUT] = f"{len(value) - number} members"
             break
         spelled = lower_camel(clean(str(key)[:128]))
-        found[spelled] = _shown(spelled, item, budget, depth + 1)
+        # What came first stays: nobody may write over what the path says with another spelling of it.
+        found.setdefault(
+            spelled if spelled not in found else clean(str(key)[:128]), _shown(spelled, item, budget, depth + 1)
+        )
     return found
 
 

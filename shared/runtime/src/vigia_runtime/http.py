@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import socket
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -15,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,6 +41,10 @@ log = get_logger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
 MAX_BODY_BYTES = 16 * 1024 * 1024
+#: A body that is refused for its size is read to its end up to here.
+MOST_DROPPED = 64 * 1024 * 1024
+#: The scope's key for what gives the body without the app's bound, to who keeps its own.
+_RECEIVE = "vigia.receive"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (NotFound, 404),
@@ -88,32 +94,69 @@ def status_of(error: AppError) -> int:
     """The HTTP status of an error of ours."""
     if isinstance(error, SignatureError):
         return error.status
+    if error.code == "body_too_large":
+        return 413
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What came of a request's body: all of it, or ``fault`` says why not.
+
+    ``digest``: SHA-256 of all of it in hex, of a body too large too; None where it did not come to its end. ``size``:
+    bytes that came.
+    """
+
+    data: bytes
+    digest: str | None
+    size: int
+    fault: AppError | None = None
+
+    def whole(self) -> bytes:
+        """All of it; raises ``fault``."""
+        if self.fault is not None:
+            raise self.fault
+        return self.data
+
+
+async def receive_body(request: Request, limit: int) -> Body:
+    """The body, at most ``limit`` bytes of it.
+
+    One that is larger is read on, up to ``MOST_DROPPED`` bytes, and dropped: its digest proves who sent it, and a
+    client that still writes would not hear the answer.
+    """
+    too_large = LimitExceeded("body_too_large", f"the body is larger than {limit} bytes", {"limit": limit})
+    if _declared(request.scope) > max(limit, MOST_DROPPED):
+        return Body(b"", None, 0, too_large)
+    receive: Receive = request.scope.get(_RECEIVE, request.receive)
+    data, digest, size = bytearray(), hashlib.sha256(), 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return Body(b"", None, size, InvalidInput("disconnected", "the request ended before its body did"))
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(chunk)
+        if size > max(limit, MOST_DROPPED):
+            return Body(b"", None, size, too_large)
+        digest.update(chunk)
+        if size <= limit:
+            data += chunk
+        else:
+            data.clear()
+    return Body(bytes(data), digest.hexdigest(), size, too_large if size > limit else None)
+
+
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body; LimitExceeded ("body_too_large") as soon as it is over ``limit`` bytes."""
-    error = LimitExceeded("body_too_large", f"the body is larger than {limit} bytes", {"limit": limit})
-    if _declared(request.scope) > limit:
-        raise error
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise error
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise InvalidInput("disconnected", "the caller went away") from None
-    except HTTPException as refused:  # the bound that every app has; it came first where the limits are equal
-        raise error from refused
-    return b"".join(chunks)
+    """The whole body; LimitExceeded ("body_too_large") where it is over ``limit`` bytes, InvalidInput
+    ("disconnected")."""
+    return (await receive_body(request, limit)).whole()
 
 
 def _app_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
-    status = 413 if error.code == "body_too_large" else status_of(error)
+    status = status_of(error)
     answer = problem(request, status, error.code, error.message, error.details)
     if error.retryable:
         answer.headers["Retry-After"] = "1"
@@ -162,6 +205,7 @@ class _Door:
             return
         identity = str(uuid.uuid4())
         scope["vigia.request_id"] = identity
+        scope[_RECEIVE] = receive
         status = 500
         size = 0
 

@@ -42,6 +42,9 @@ TABLE_REJECTED = Counter(
 
 # Outbox ----------------------------------------------------------------------------------------------------------
 OUTBOX_PENDING = Gauge("vigia_outbox_pending_records", "Announcements waiting for the broker.", ["schema"])
+OUTBOX_LIMIT = Gauge(
+    "vigia_outbox_limit_records", "Announcements that may wait for the broker; then calls are refused.", ["schema"]
+)
 OUTBOX_AGE = Gauge("vigia_outbox_oldest_seconds", "Age of the oldest announcement waiting.", ["schema"])
 OUTBOX_PUBLISHED = Counter("vigia_outbox_published_total", "Announcements published.", ["schema", "topic"])
 

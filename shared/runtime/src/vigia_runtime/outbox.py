@@ -8,8 +8,10 @@ between publishes a record twice, with the same event id; it never loses one.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -48,6 +51,8 @@ log = get_logger(__name__)
 SHARDS = 16
 POLL_SECONDS = 0.1
 BATCH = 200
+#: So many times as long as counting what waits takes, it is not counted again.
+_SPARSELY = 20.0
 #: Key and framing of a record, generously.
 OVERHEAD_BYTES = 2048
 #: Back-off of one shard whose records the broker does not take, seconds.
@@ -116,6 +121,44 @@ class Outbox:
         await connection.execute(select(func.pg_notify(channel(self._table.schema or "public"), "")))
 
 
+class Backlog:
+    """How many announcements wait: ``size``, as last looked up.
+
+    Counting reads every row that waits. So it takes a twentieth of the time at most, however many they are, and is not
+    repeated within ``least_seconds``. ``clock`` gives seconds that never go back.
+    """
+
+    def __init__(
+        self, table: Table, *, least_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._table = table
+        self._least = least_seconds
+        self._clock = clock
+        self._due = -math.inf
+        self.size = 0
+
+    async def refresh(self, connection: AsyncConnection | AsyncSession, most: int | None = None) -> None:
+        """Look up ``size``, if that is due. With ``most`` it is exact only from there on, and never more.
+
+        Below, it may be too large: then the ids alone say that fewer than ``most`` wait, and nothing is counted.
+        """
+        began = self._clock()
+        if began < self._due:
+            return
+        self._due = began + 1.0  # others that come meanwhile do not count too
+        size = await self._span(connection)
+        if most is None or size >= most:
+            rows = select(self._table.c.id).limit(most).subquery()
+            size = int(await connection.scalar(select(func.count()).select_from(rows)) or 0)
+        self.size = size
+        ended = self._clock()
+        self._due = ended + max(self._least, _SPARSELY * (ended - began))
+
+    async def _span(self, connection: AsyncConnection | AsyncSession) -> int:
+        ids = self._table.c.id
+        return int(await connection.scalar(select(func.coalesce(func.max(ids) - func.min(ids) + 1, 0))) or 0)
+
+
 @dataclass(slots=True)
 class _Shard:
     number: int
@@ -133,6 +176,12 @@ class Relay:
         self._schema = table.schema or "public"
         self._health = health
         self._shards = [_Shard(number) for number in range(SHARDS)]
+        self._backlog = Backlog(table)
+        # By index alone, however much waits. Which shards have rows, and how old the first row is, seconds:
+        shard = func.generate_series(0, SHARDS - 1).column_valued("shard")
+        self._waiting = select(shard).where(exists().where(table.c.shard == shard))
+        age = func.extract("epoch", func.clock_timestamp() - table.c.created_at)
+        self._oldest = select(age).order_by(table.c.id).limit(1)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until ``stopping`` is set. An outage of broker or database is waited out."""
@@ -157,20 +206,13 @@ class Relay:
 
     async def _round(self) -> None:
         async with self._engine.connect() as connection:
-            rows = (
-                await connection.execute(
-                    select(
-                        self._table.c.shard,
-                        func.count(),
-                        func.extract("epoch", func.clock_timestamp() - func.min(self._table.c.created_at)),
-                    ).group_by(self._table.c.shard)
-                )
-            ).all()
-        metrics.OUTBOX_PENDING.labels(self._schema).set(sum(row[1] for row in rows))
-        metrics.OUTBOX_AGE.labels(self._schema).set(max((float(row[2]) for row in rows), default=0.0))
+            await self._backlog.refresh(connection)
+            oldest = await connection.scalar(self._oldest)
+            waiting = (await connection.execute(self._waiting)).scalars().all()
+        metrics.OUTBOX_PENDING.labels(self._schema).set(self._backlog.size)
+        metrics.OUTBOX_AGE.labels(self._schema).set(float(oldest or 0.0))
         now = asyncio.get_running_loop().time()
-        due = [self._shards[row[0]] for row in rows if self._shards[row[0]].not_before <= now]
-        for shard in due:
+        for shard in [self._shards[number] for number in waiting if self._shards[number].not_before <= now]:
             await self._patiently(shard)
 
     async def _patiently(self, shard: _Shard) -> None:

@@ -21,6 +21,7 @@ from starlette.requests import Request
 
 from vigia_runtime import metrics
 from vigia_runtime.errors import Unavailable
+from vigia_runtime.http import Body
 from vigia_runtime.logging import get_logger
 from vigia_runtime.policies import authorize, vigia_arn
 from vigia_runtime.settings import RegistrySettings
@@ -174,20 +175,24 @@ class Authenticator:
     def __init__(self, credentials: CredentialSource) -> None:
         self._credentials = credentials
 
-    async def authenticate(self, request: Request, body: bytes, service: str) -> Credential:
-        """The credential that sent ``request``; SignatureError where it is not proven. ``body`` is the whole body."""
+    async def authenticate(self, request: Request, body: bytes | Body, service: str) -> Credential:
+        """The credential that sent ``request``; SignatureError where it is not proven.
+
+        ``body`` is the whole body, or what came of it. Where that is not all, who sent it may be proven all the same,
+        and the fault of the body is raised where it is not.
+        """
         authorization = request.headers.get("authorization")
         if authorization is None or authorization[:6].lower() != "basic ":
             return await self.verify(request, body, service)
-        with counted(service):
+        with _faulty(body), counted(service):
             credential = await self._basic(authorization[6:])
         await self._credentials.used(credential, service)
         return credential
 
-    async def verify(self, request: Request, body: bytes, service: str) -> Credential:
+    async def verify(self, request: Request, body: bytes | Body, service: str) -> Credential:
         """As ``authenticate``, by signature alone."""
         signed = signed_request(request, body)
-        with counted(service):
+        with _faulty(body), counted(service):
             credential = await verify(signed, self._credentials.credential, datetime.now(UTC), service=service)
         await self._credentials.used(credential, service)
         return credential
@@ -219,7 +224,18 @@ def counted(service: str) -> Iterator[None]:
         raise
 
 
-def signed_request(request: Request, body: bytes) -> SignedRequest:
+@contextmanager
+def _faulty(body: bytes | Body) -> Iterator[None]:
+    """Raise the body's fault, if it has one, rather than a SignatureError of the block."""
+    try:
+        yield
+    except SignatureError as error:
+        if isinstance(body, Body) and body.fault is not None:
+            raise body.fault from error
+        raise
+
+
+def signed_request(request: Request, body: bytes | Body) -> SignedRequest:
     """The request as it was signed: its raw path, still percent-encoded, and its headers in their order."""
     raw: bytes | None = request.scope.get("raw_path")
     path = raw.decode("latin-1") if raw else quote(request.scope["path"], safe="/~")
@@ -229,7 +245,8 @@ def signed_request(request: Request, body: bytes) -> SignedRequest:
         path=path.partition("?")[0],
         query=query.decode("latin-1"),
         headers=header_pairs(request.scope["headers"]),
-        body=body,
+        body=body if isinstance(body, bytes) else None,
+        digest=body.digest if isinstance(body, Body) else None,
     )
 
 

@@ -71,14 +71,20 @@ class SignedRequest:
     """A request as it came over the wire.
 
     ``path`` is the raw, still percent-encoded path; ``query`` the raw query string; ``headers`` in their order, with
-    repeats.
+    repeats. ``body`` is None where it was not kept: then ``digest`` is its SHA-256 in hex, or None where not all of it
+    came.
     """
 
     method: str
     path: str
     query: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes | None
+    digest: str | None = None
+
+    def body_digest(self) -> str | None:
+        """SHA-256 of the body in hex, None where it is not known."""
+        return self.digest if self.body is None else hashlib.sha256(self.body).hexdigest()
 
     def header(self, name: str) -> str | None:
         """The first header of that name, in any case."""
@@ -133,11 +139,11 @@ async def verify(
     _check_signed(request, scope)
     _check_scope(scope, service)
     _check_time(_timestamp(request), scope, now, skew)
-    _check_payload(request)
+    payload = _payload(request)
     credential = await credential_for(scope.access_key_id) if is_key_id(scope.access_key_id) else None
     if credential is None:
         raise _unrecognized()
-    expected = _Verifier(credential, scope).signature_of(request)
+    expected = _Verifier(credential, scope, payload).signature_of(request)
     # Compared before anything else is said about the key, so that a wrong signature learns nothing of its state.
     if not hmac.compare_digest(expected.encode(), scope.signature.encode()):
         raise SignatureError(
@@ -156,11 +162,12 @@ class _Verifier(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     be covered by the signature.
     """
 
-    def __init__(self, credential: Credential, scope: Scope) -> None:
+    def __init__(self, credential: Credential, scope: Scope, payload: str) -> None:
         super().__init__(
             Credentials(credential.access_key_id, credential.secret_access_key), scope.service, scope.region
         )
         self._signed = scope.signed_headers
+        self._payload = payload
 
     def signature_of(self, request: SignedRequest) -> str:
         signed = HTTPHeaders()
@@ -174,7 +181,7 @@ class _Verifier(SigV4Auth):  # type: ignore[misc]  # botocore has no types
                 self._canonical_query_string_url(SplitResult("", "", request.path, request.query, "")),
                 self.canonical_headers(signed) + "\n",
                 self.signed_headers(signed),
-                request.header("x-amz-content-sha256") or hashlib.sha256(request.body).hexdigest(),
+                self._payload,
             ]
         )
         context = SimpleNamespace(context={"timestamp": _timestamp(request).strftime(_TIMESTAMP)})
@@ -224,14 +231,21 @@ def _check_time(stamp: datetime, scope: Scope, now: datetime, skew: timedelta) -
         raise SignatureError("RequestExpired", f"Signature expired: {when} of {now.strftime(_TIMESTAMP)}.")
 
 
-def _check_payload(request: SignedRequest) -> None:
-    claimed = request.header("x-amz-content-sha256")
+def _payload(request: SignedRequest) -> str:
+    """What was signed of the body. Where not all of it came, the header alone says that: it proves who began to send
+    it, and nothing of what came."""
+    claimed, found = request.header("x-amz-content-sha256"), request.body_digest()
     if claimed is None:
-        return
+        if found is None:
+            raise SignatureError(
+                "IncompleteBody", "The body did not come to its end, so nobody can have signed it.", 400
+            )
+        return found
     if not _SHA256.match(claimed):
         raise SignatureError("InvalidSignatureException", "The payload must be signed.")
-    if not hmac.compare_digest(claimed, hashlib.sha256(request.body).hexdigest()):
+    if found is not None and not hmac.compare_digest(claimed, found):
         raise SignatureError("InvalidSignatureException", "The payload does not match its x-amz-content-sha256.")
+    return claimed
 
 
 def _check_token(request: SignedRequest, credential: Credential, now: datetime) -> None:

@@ -16,18 +16,16 @@ from vigia_vision.prepare import prepare
 # Nothing leaves the plant. ONNX Runtime reads this when it is loaded, so it stands before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
+from onnxruntime import InferenceSession
 
 
 class Session:
     """A loaded model. Safe to call from several threads; ``threads`` is how many cores one call may use."""
 
     def __init__(self, artifact: Artifact, threads: int = 1) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
         self.manifest = artifact.manifest
         self._outputs = [output.name for output in artifact.manifest.outputs]
-        self._session = ort.InferenceSession(artifact.model, options, providers=["CPUExecutionProvider"])
+        self._session = load(artifact.model, threads)
 
     def infer(self, batch: Pixels) -> dict[str, NDArray[np.float32]]:
         """uint8 ``[N, H, W, 3]`` to the outputs by name, each with the batch axis first."""
@@ -40,6 +38,14 @@ class Session:
         outputs = first(self.infer(prepared.tensor[None]))
         value = self.manifest.threshold.value if threshold is None else threshold
         return interpret(outputs, self.manifest, value, prepared.width, prepared.height)
+
+
+def load(model: bytes, threads: int) -> InferenceSession:
+    """An ONNX graph in ONNX Runtime, on ``threads`` cores."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def first(outputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

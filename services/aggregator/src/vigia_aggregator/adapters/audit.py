@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, select, tuple_
+from sqlalchemy import RowMapping, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vigia_aggregator.adapters.tables import calls
 from vigia_aggregator.domain.cursors import PageCursor
 from vigia_aggregator.domain.filters import CallFilter
+from vigia_contracts.audit import CallOutcome
 
 Row = RowMapping
 
@@ -29,12 +30,16 @@ async def page(
         (c.name, wanted.name),
         (c.username, wanted.username),
         (c.access_key_id, wanted.access_key_id),
-        (c.read_only, wanted.read_only),
         (c.outcome, wanted.outcome),
         (c.project, wanted.project),
         (c.model_version, wanted.model_version),
     )
     query = query.where(*(column == value for column, value in equal if value is not None))
+    # Spelled as the indexes on what is rare are: changes among very many reads, failures among successes.
+    if wanted.read_only is not None:
+        query = query.where(c.read_only if wanted.read_only else ~c.read_only)
+    if wanted.outcome not in (None, CallOutcome.SUCCESS):
+        query = query.where(c.outcome != literal_column(f"'{CallOutcome.SUCCESS.value}'"))
     named = {"name": wanted.resource, "type": wanted.resource_type}
     if resource := {key: value for key, value in named.items() if value is not None}:
         query = query.where(c.resources.contains([resource]))

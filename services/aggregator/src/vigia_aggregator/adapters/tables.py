@@ -171,6 +171,15 @@ calls = Table(
     Index("calls_name", "account_id", "name", "called_at", "event_id"),
     Index("calls_user", "account_id", "username", "called_at", "event_id"),
     Index("calls_key", "account_id", "access_key_id", "called_at", "event_id"),
+    Index("calls_changes", "account_id", "called_at", "event_id", postgresql_where=text("not read_only")),
+    Index(
+        "calls_failures",
+        "account_id",
+        "outcome",
+        "called_at",
+        "event_id",
+        postgresql_where=text("outcome <> 'success'"),
+    ),
     Index("calls_resources", "resources", postgresql_using="gin", postgresql_ops={"resources": "jsonb_path_ops"}),
     postgresql_partition_by="RANGE (called_at)",
 )

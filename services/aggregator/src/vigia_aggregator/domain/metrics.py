@@ -56,6 +56,7 @@ KEPT: Final = {
     Resolution.FIVE_MINUTES: timedelta(days=63),
     Resolution.HOUR: timedelta(days=455),
 }
+_EARLIEST: Final = int(datetime.min.replace(tzinfo=UTC).timestamp())
 #: The row that never ends; see ``tables.samples``.
 TOTAL: Final = "total"
 
@@ -103,8 +104,8 @@ def rounded(start: datetime, now: datetime) -> datetime:
 
 
 def floor(moment: datetime, seconds: int) -> datetime:
-    """The last multiple of ``seconds`` since 1970 that is not after ``moment``."""
-    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
+    """The last multiple of ``seconds`` since 1970 that is not after ``moment``; at the earliest the first year."""
+    return datetime.fromtimestamp(max(_EARLIEST, int(moment.timestamp()) // seconds * seconds), UTC)
 
 
 def resolution_for(start: datetime, period: int) -> Resolution:

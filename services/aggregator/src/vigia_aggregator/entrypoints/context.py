@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from vigia_aggregator.adapters.errors import passes
+from vigia_aggregator.adapters.errors import passes, unstorable
 from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.settings import QuerySettings
 from vigia_runtime.errors import InvalidInput, Unavailable
@@ -28,6 +28,7 @@ _BASIC = HTTPBasic(auto_error=False, description="Access key id and secret. SigV
 ACTION = "vigia:ReadInspections"
 AUDIT_ACTION = "vigia:ReadAudit"
 _QUERY_CANCELED = "57014"
+_IMPOSSIBLE = "a value holds what no value can: NUL, half of a surrogate pair, or a time out of range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Context:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A read-only transaction whose statements end after the configured time.
 
-        InvalidInput when a query takes longer than that; Unavailable while Postgres is away.
+        InvalidInput when a query takes longer than that, or is about a value that Postgres does not take and nothing
+        stored can have; Unavailable while Postgres is away.
         """
         try:
             async with self.engine.begin() as connection:
@@ -62,7 +64,11 @@ class Context:
                 raise InvalidInput("query_too_long", "the query takes too long; narrow it by time or camera") from error
             if passes(error):
                 raise Unavailable("database_away", "the history cannot be read now") from error
+            if unstorable(error):
+                raise InvalidInput("impossible_value", _IMPOSSIBLE) from error
             raise
+        except UnicodeEncodeError as error:
+            raise InvalidInput("impossible_value", _IMPOSSIBLE) from error
 
 
 def _context(request: Request) -> Context:

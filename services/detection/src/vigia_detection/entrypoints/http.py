@@ -9,7 +9,6 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from vigia_contracts.audit import LOOKOUT
 from vigia_contracts.deployments import Deployment
@@ -27,8 +26,8 @@ from vigia_detection.entrypoints.calls import SERVICE, CallLog
 from vigia_detection.settings import Settings
 from vigia_runtime import metrics
 from vigia_runtime.audit import Draft, Images, draft, is_read_only
-from vigia_runtime.errors import AccessDenied, AppError, Transient, Unavailable
-from vigia_runtime.http import create_app, request_id, serve
+from vigia_runtime.errors import AccessDenied, AppError, LimitExceeded, Transient, Unavailable
+from vigia_runtime.http import Body, create_app, receive_body, request_id, serve
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.logging import get_logger
 from vigia_runtime.policies import authorize, tag_keys
@@ -69,8 +68,8 @@ class Door:
 
     async def detect(self, request: Request, project: str, version: str) -> Response:
         """DetectAnomalies: the answer, or AwsError. Written down either way, once the caller is known."""
-        image = await _image(request)
-        credential = await self._authenticator.authenticate(request, image, _SERVICE)
+        body = await receive_body(request, DEFAULT_LIMITS.max_bytes)
+        credential = await self._authenticator.authenticate(request, body, _SERVICE)
         asked = draft(
             request,
             credential,
@@ -85,7 +84,7 @@ class Door:
             },
         )
         try:
-            reply = await self._reply(request, credential, asked, project, version, image)
+            reply = await self._reply(request, credential, asked, project, version, body)
         except NotJudged as error:
             told = _not_judged(error, project, version)
             _count(told)
@@ -105,9 +104,10 @@ class Door:
         return JSONResponse(aws.result(reply.answer, reply.mask), headers={"x-amzn-requestid": request_id(request)})
 
     async def _reply(
-        self, request: Request, credential: Credential, asked: Draft, project: str, version: str, image: bytes
+        self, request: Request, credential: Credential, asked: Draft, project: str, version: str, body: Body
     ) -> Reply:
         """The use case's reply. NotJudged, which the use case has written down; anything else, which nobody has."""
+        image = _image(body)
         _check(request, project, version, image)
         if self._free <= 0:
             raise aws.throttled("Too many images are being judged. Try again in a moment.")
@@ -151,21 +151,15 @@ def _call(asked: Draft, outcome: Outcome, deployment: Deployment) -> Event:
     return asked.ended(SERVICE, 200, project=project, version=version, images=seen)
 
 
-async def _image(request: Request) -> bytes:
-    """The body. One that is too large is read to its end and dropped: a client that still writes hears no answer."""
-    limit = DEFAULT_LIMITS.max_bytes
-    body = bytearray()
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= limit:
-                body += chunk
-    except ClientDisconnect:
-        raise aws.validation("The request ended before its image did.") from None
-    if size > limit:
-        raise aws.validation(f"The image has {size} bytes. The maximum is {limit} bytes.")
-    return bytes(body)
+def _image(body: Body) -> bytes:
+    match body.fault:
+        case None:
+            return body.data
+        case LimitExceeded():
+            had = f"The image has {body.size} bytes. " if body.digest is not None else "The image is too large. "
+            raise aws.BadImageError(f"{had}The maximum is {DEFAULT_LIMITS.max_bytes} bytes.")
+        case _:
+            raise aws.validation("The request ended before its image did.")
 
 
 def _check(request: Request, project: str, version: str, image: bytes) -> None:

@@ -7,7 +7,8 @@ is in no record; a call that failed keeps its answer, and where its record canno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_contracts.topics import AUDIT
 from vigia_registry import schema
-from vigia_registry.db import Database
+from vigia_registry.bootstrap import Deps
 from vigia_registry.models.tables import model_versions
+from vigia_registry.projects.domain import may_be_named
 from vigia_registry.projects.tables import projects
 from vigia_runtime import metrics
 from vigia_runtime.audit import Draft
@@ -34,11 +36,19 @@ _DIGITS: Final = 9
 class Journal:
     """``project`` and ``version`` are what the caller named; ``kept`` once the record is committed."""
 
-    database: Database
+    deps: Deps
     draft: Draft
     project: str | None = None
     version: str | None = None
     kept: bool = False
+
+    @asynccontextmanager
+    async def change(self, status: int) -> AsyncIterator[AsyncSession]:
+        """A transaction for what the call changes: the record that it succeeded is committed with it."""
+        async with self.deps.database.transaction() as session:
+            yield session
+            await self._write(session, status, None, None)
+        self.kept = True
 
     async def add(self, session: AsyncSession, status: int, response: Mapping[str, Any] | None = None) -> None:
         """Write that the call succeeded, in the transaction of what it did. After its commit, set ``kept``."""
@@ -66,20 +76,23 @@ class Journal:
             )
 
     async def _write_alone(self, status: int, error: tuple[str, str] | None) -> None:
-        async with self.database.transaction() as session:
+        async with self.deps.database.transaction() as session:
             await self._write(session, status, error, None)
         self.kept = True
 
     async def _write(
         self, session: AsyncSession, status: int, error: tuple[str, str] | None, response: Mapping[str, Any] | None
     ) -> None:
+        await self.deps.waiting.admit(session, self.deps.settings.audit.max_waiting)
         project, version = await self._existing(session)
         event = self.draft.ended(_SERVICE, status, error=error, response=response, project=project, version=version)
         await schema.announcements.add(session, AUDIT, event)
 
     async def _existing(self, session: AsyncSession) -> tuple[str | None, str | None]:
         """Project and version where they exist: anybody can name others, and metrics must not grow by that."""
-        if self.project is None:
+        # What cannot be a name is not asked for: the database would not even take some of it, and with the question
+        # the record would be lost.
+        if self.project is None or not may_be_named(self.project):
             return None, None
         named = (
             projects.c.account_id == self.draft.credential.account_id,

@@ -26,7 +26,9 @@ async def main(life: Lifecycle, settings: Settings) -> None:
             for replica in replicas:
                 life.health.probe(f"triton {replica.triton.address} answers", replica.probe)
             leadership = Leadership(deps.database.engine)
-            controller = Controller(leadership, replicas, settings.hosting, settings.scaling, life.health)
+            controller = Controller(
+                leadership, replicas, settings.hosting, settings.scaling, life.health, settings.audit.max_waiting
+            )
             await controller.run(life.stopping)
         finally:
             await asyncio.gather(*(triton.close() for triton in tritons))

@@ -9,6 +9,7 @@ from vigia_registry.http.internal.router import create_router as internal_router
 from vigia_registry.http.lookoutvision.operations import OPERATIONS
 from vigia_registry.http.lookoutvision.router import create_route as lookoutvision_route
 from vigia_registry.http.rest.router import create_router as rest_router
+from vigia_registry.http.sts.operations import OPERATIONS as STS_OPERATIONS
 from vigia_registry.http.sts.router import create_router as sts_router
 from vigia_registry.identity.credentials import StoredCredentials
 from vigia_registry.identity.domain import Vault
@@ -21,7 +22,8 @@ from vigia_runtime.settings import SettingsError
 def build(deps: Deps) -> FastAPI:
     """The app with all its routes; SettingsError."""
     settings = deps.settings
-    if unknown := sorted(settings.rates.operations.keys() - {operation.name for operation in OPERATIONS}):
+    known = {operation.name for operation in OPERATIONS} | STS_OPERATIONS.keys()
+    if unknown := sorted(settings.rates.operations.keys() - known):
         raise SettingsError([f"VIGIA_REGISTRY_RATES__OPERATIONS: no such operation: {', '.join(unknown)}"])
     app = create_app("registry", "1", max_body_bytes=settings.http.max_body_bytes)
     vault = Vault(settings.secret_key.get_secret_value())

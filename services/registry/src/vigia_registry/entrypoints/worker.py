@@ -5,11 +5,12 @@ from __future__ import annotations
 from vigia_contracts.topics import TRAINING_EVENTS
 from vigia_registry import restating
 from vigia_registry.bootstrap import open_deps
-from vigia_registry.db import passing_faults
+from vigia_registry.db import SCHEMA, passing_faults
 from vigia_registry.jobs import worker as jobs
 from vigia_registry.models import trainings
 from vigia_registry.schema import outbox
 from vigia_registry.settings import Settings
+from vigia_runtime import metrics
 from vigia_runtime.errors import BadMessage
 from vigia_runtime.kafka.consumer import ConsumerLoop, Delivery
 from vigia_runtime.kafka.producer import Producer
@@ -30,6 +31,7 @@ async def main(life: Lifecycle, settings: Settings) -> None:
             with passing_faults():
                 await trainings.apply(deps.database, delivery.event.data)
 
+        metrics.OUTBOX_LIMIT.labels(SCHEMA).set(settings.audit.max_waiting)
         relay = Relay(deps.database.engine, producer, outbox, health=life.health)
         # In order: what a training says last is what counts.
         events = ConsumerLoop(

@@ -36,7 +36,10 @@ OUTAGE_SECONDS = 60.0
 
 
 class Controller:
-    """The hosting process's work. Several may run; one acts, the others wait for its end."""
+    """The hosting process's work. Several may run; one acts, the others wait for its end.
+
+    ``most_waiting``: while so many announcements wait for Kafka, units are not measured.
+    """
 
     def __init__(
         self,
@@ -45,8 +48,10 @@ class Controller:
         settings: HostingSettings,
         scaling: ScalingSettings,
         health: Health,
+        most_waiting: int | None = None,
     ) -> None:
         self._leadership = leadership
+        self._most_waiting = most_waiting
         self._replicas = replicas
         self._settings = settings
         self._limits = Limits(
@@ -213,7 +218,7 @@ class Controller:
         if minute == self._measured:
             return
         async with self._leadership.transaction() as session:
-            await usage.measure(session, minute)
+            await usage.measure(session, minute, self._most_waiting)
         self._measured = minute
 
     async def _lead(self, stopping: asyncio.Event) -> bool:

@@ -78,6 +78,9 @@ class StoredCredentials:
 
     async def credential(self, access_key_id: str) -> Credential | None:
         """The credential of a key, None where there is none."""
+        # Anybody can say anything here, the database would not even take some of it.
+        if not (access_key_id.isascii() and access_key_id.isalnum()):
+            return None
         async with self._database.transaction() as session:
             return await credential(session, self._vault, access_key_id)
 

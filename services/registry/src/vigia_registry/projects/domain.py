@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
+
+NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]*")
+LONGEST_NAME: Final = 255
 
 
 class ProjectState(StrEnum):
@@ -32,6 +37,11 @@ class Project:
     state: ProjectState
     next_version: int
     created_at: datetime
+
+
+def may_be_named(text: str) -> bool:
+    """Whether a project can have this name."""
+    return len(text) <= LONGEST_NAME and NAME.fullmatch(text) is not None
 
 
 def project_arn(region: str, account_id: str, name: str) -> str:

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
@@ -21,6 +20,7 @@ from vigia_training.learning.budget import Precision
 from vigia_training.learning.features import Example
 from vigia_training.learning.quantize import CALIBRATION_IMAGES, quantize
 from vigia_training.learning.trainer import Fitted, Fold
+from vigia_vision.session import InferenceSession, load
 
 #: What integers may cost, measured on held-out images: areas under the ROC curve, and overlap of masks.
 MAX_AUROC_LOSS = 0.002
@@ -96,7 +96,7 @@ def objection(compared: Comparison, scale: float) -> str | None:
 
 def compare(backbone: onnx.ModelProto, integers: onnx.ModelProto, fitted: Fitted, threads: int) -> Comparison:
     """Both backbones on images that the folds' heads never saw, at most ``_MOST`` of each class."""
-    sessions = (session_of(backbone, threads), session_of(integers, threads))
+    sessions = (load(backbone.SerializeToString(), threads), load(integers.SerializeToString(), threads))
     most = max(1, _MOST // len(fitted.folds))
     auroc, differences = [], []
     overlaps = np.zeros((2, 2, len(fitted.pixel_thresholds)))
@@ -132,7 +132,7 @@ class _Judged:
 
 
 @torch.inference_mode()
-def _judge(session: ort.InferenceSession, fold: Fold, held: Sequence[Example], limits: Sequence[float]) -> _Judged:
+def _judge(session: InferenceSession, fold: Fold, held: Sequence[Example], limits: Sequence[float]) -> _Judged:
     logits = []
     overlap = np.zeros((2, len(limits)))
     for start in range(0, len(held), _BATCH):
@@ -150,14 +150,7 @@ def _judge(session: ort.InferenceSession, fold: Fold, held: Sequence[Example], l
     return _Judged(np.concatenate(logits), overlap)
 
 
-def session_of(model: onnx.ModelProto, threads: int) -> ort.InferenceSession:
-    """The graph in ONNX Runtime on the CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def _speedup(sessions: tuple[ort.InferenceSession, ort.InferenceSession], example: Example) -> float:
+def _speedup(sessions: tuple[InferenceSession, InferenceSession], example: Example) -> float:
     """How much less time the second needs, in alternation: what else the machine does meets both alike."""
     took: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):

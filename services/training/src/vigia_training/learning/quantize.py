@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+
+from vigia_training.learning.export import INPUT
+
+# Nothing leaves the plant. ONNX Runtime reads this when it is loaded, so it stands before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -18,8 +24,6 @@ from onnxruntime.quantization import (
     QuantType,
     quantize_static,
 )
-
-from vigia_training.learning.export import INPUT
 
 Pixels = NDArray[np.uint8]
 

@@ -20,6 +20,8 @@ from vigia_runtime.errors import InvalidInput
 _TARGET: Final = "CloudTrail_20131101"
 _TYPE: Final = "application/x-amz-json-1.1"
 _MOST: Final = 50
+#: An end from here on is none.
+_LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 #: Longer values are of nothing that exists.
 _LONGEST: Final = 2000
 #: Attributes and the columns that hold them.
@@ -71,6 +73,8 @@ async def lookup_events(ask: Ask, given: dict[str, Any]) -> dict[str, Any]:
     if wanted["since"] is not None and until is not None and wanted["since"] > until:
         raise AwsError("InvalidTimeRangeException", "StartTime must not be after EndTime.")
     # An event of the very second of EndTime belongs to the range.
+    if until is not None and until >= _LAST:
+        until = None
     wanted["until"] = None if until is None else until.replace(microsecond=0) + timedelta(seconds=1)
     limit = given.get("MaxResults", _MOST)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _MOST:

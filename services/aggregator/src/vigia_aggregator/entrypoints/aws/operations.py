@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Any, Final
 
 from vigia_aggregator.adapters import samples
@@ -253,7 +253,7 @@ def _place(token: str | None, print_: str, queries: int) -> tuple[int, datetime 
                 moment = datetime.fromisoformat(text)
             except ValueError:
                 raise _bad_token() from None
-            if moment.tzinfo is not None:
+            if moment.tzinfo is not None and moment.year < MAXYEAR:
                 return index, moment
     raise _bad_token()
 

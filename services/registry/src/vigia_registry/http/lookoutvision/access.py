@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import SERVICE
-from vigia_registry.http.lookoutvision.validation import MODEL_VERSION, PROJECT_NAME
+from vigia_registry.http.lookoutvision.validation import MODEL_VERSION
 from vigia_registry.identity.domain import Owner
 from vigia_registry.models import service as models
 from vigia_registry.models.domain import VersionName, model_arn
-from vigia_registry.projects.domain import project_arn
+from vigia_registry.projects.domain import may_be_named, project_arn
 from vigia_runtime.policies import Context, tag_keys
 
 ANYTHING: Final = "*"
@@ -142,7 +142,7 @@ def request_keys(call: Call) -> dict[str, str | tuple[str, ...]]:
 def _named(project: Any, version: Any) -> Model | None:
     if not isinstance(project, str) or not isinstance(version, str):
         return None
-    if len(project) > 255 or PROJECT_NAME.fullmatch(project) is None or MODEL_VERSION.fullmatch(version) is None:
+    if not may_be_named(project) or MODEL_VERSION.fullmatch(version) is None:
         return None
     if version == "latest":
         return Model(project, "latest")

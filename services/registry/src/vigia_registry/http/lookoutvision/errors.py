@@ -13,6 +13,7 @@ from vigia_runtime.errors import (
     InvalidInput,
     LimitExceeded,
     NotFound,
+    Unavailable,
 )
 from vigia_runtime.sigv4 import SignatureError
 
@@ -78,6 +79,8 @@ def translate(error: AppError) -> Failure:
             return Failure(404, "UnknownOperationException", body)
         case Conflict():
             return Failure(409, "ConflictException", {**body, **resource})
+        case Unavailable():
+            return Failure(500, "InternalServerException", body, {"Retry-After": RETRY_AFTER})
         case _:
             return internal()
 

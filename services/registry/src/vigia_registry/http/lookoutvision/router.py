@@ -25,7 +25,7 @@ from vigia_registry.pagination import Pages
 from vigia_registry.rates import RateLimiter
 from vigia_runtime.audit import draft, is_read_only
 from vigia_runtime.errors import AppError, InvalidInput, Transient
-from vigia_runtime.http import read_body, request_id
+from vigia_runtime.http import receive_body, request_id
 from vigia_runtime.logging import get_logger
 from vigia_runtime.policies import authorize
 from vigia_runtime.signin import (
@@ -41,6 +41,8 @@ log = get_logger(__name__)
 
 #: The member that carries a manifest: UpdateDatasetEntries.
 _BLOB: Final = "Changes"
+#: Operations of these methods have members in their body; others go by path and query, whatever body comes with them.
+_WITH_BODY: Final = frozenset({"POST", "PATCH"})
 #: A body nests its members a few deep; one that nests them deeper than this has none that is known.
 _DEEPEST: Final = 32
 
@@ -87,27 +89,30 @@ def create_route(deps: Deps, credentials: CredentialSource) -> Everything:
 async def _answer(
     request: Request, deps: Deps, authenticator: Authenticator, pages: Pages, rates: RateLimiter
 ) -> Response:
-    body = await read_body(request, deps.settings.http.max_body_bytes)
+    body = await receive_body(request, deps.settings.http.max_body_bytes)
     caller = await authenticator.verify(request, body, SERVICE)
-    region = validation.region(region_of(request, deps.settings.bootstrap.region))
+    region = region_of(request, deps.settings.bootstrap.region)
     operation, path = find(request.method, signed_request(request, body).path)
     # What metrics count by.
     request.scope["route"] = operation
-    members = _json(body)
+    members = _json(body.data)
     journal = None
     if not _asked_by_a_service(request, deps):
         journal = request.state.journal = _journal(request, deps, caller, region, operation, path, members or {})
     handler = operation.served()
     rates.take(caller.account_id, SERVICE, operation.name)
+    body.whole()
     if members is None:
         raise InvalidInput("not_json", "The request body is not a JSON object.")
+    if _deeper(members, _DEEPEST):
+        raise InvalidInput("too_deep", f"The request body nests more than {_DEEPEST} deep.")
     call = Call(
         deps=deps,
         pages=pages,
         operation=operation.name,
         status=operation.status,
         journal=journal,
-        owner=Owner(caller.account_id, region),
+        owner=Owner(caller.account_id, validation.region(region)),
         path=path,
         query=request.query_params,
         body=members,
@@ -157,7 +162,7 @@ def _journal(
         parameters=_parameters(request, path, members),
     )
     project, version = _named(caller, region, path, members)
-    return Journal(deps.database, asked, project, version)
+    return Journal(deps, asked, project, version)
 
 
 def _named(
@@ -180,32 +185,34 @@ def _journal_of(request: Request) -> Journal | None:
 
 
 def _parameters(request: Request, path: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, from wherever it stands in the request. A manifest is told by its size."""
+    """What was asked for, from wherever it stands in the request; what the operation goes by comes first, and nothing
+    replaces it. A manifest is told by its size."""
     found: dict[str, Any] = dict(path)
-    for name in request.query_params:
-        values = request.query_params.getlist(name)
-        found[name] = values if len(values) > 1 else values[0]
-    found |= body
+    token = request.headers.get("x-amzn-client-token")
+    if token is not None:
+        found["clientToken"] = token
+    lists = {name: request.query_params.getlist(name) for name in request.query_params}
+    query = {name: values if len(values) > 1 else values[0] for name, values in lists.items()}
+    # Members begin with a capital: only those are looked at.
+    members = {name: body[name] for name in sorted(body, key=lambda name: name[:1].islower())}
+    first, second = (members, query) if request.method in _WITH_BODY else (query, members)
+    for name, value in (*first.items(), *second.items()):
+        found.setdefault(name, value)
     changes = found.get(_BLOB)
     if changes is not None:
         found[_BLOB] = f"({len(changes) * 3 // 4} bytes)" if isinstance(changes, str) else "(not text)"
-    token = request.headers.get("x-amzn-client-token")
-    return found if token is None else {**found, "clientToken": token}
+    return found
 
 
 def _json(body: bytes) -> dict[str, Any] | None:
-    """The body's members; None where it is no JSON object. InvalidInput ("too_deep")."""
+    """The body's members; None where it is no JSON object."""
     if not body:
         return {}
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(content, dict):
-        return None
-    if _deeper(content, _DEEPEST):
-        raise InvalidInput("too_deep", f"The request body nests more than {_DEEPEST} deep.")
-    return content
+    return content if isinstance(content, dict) else None
 
 
 def _deeper(value: object, levels: int) -> bool:

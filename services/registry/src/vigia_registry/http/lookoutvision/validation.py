@@ -11,11 +11,11 @@ from typing import Any, Final, TypeVar
 from vigia_contracts.training import OutputLocation
 from vigia_registry.datasets.domain import DatasetKind
 from vigia_registry.models.domain import VersionName
+from vigia_registry.projects.domain import LONGEST_NAME, NAME
 from vigia_runtime.errors import InvalidInput
 
 E = TypeVar("E", bound=StrEnum)
 
-PROJECT_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]*")
 _CLIENT_TOKEN: Final = re.compile(r"[a-zA-Z0-9-]+")
 _DESCRIPTION: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
 MODEL_VERSION: Final = re.compile(r"([1-9][0-9]*|latest)")
@@ -96,7 +96,7 @@ def region(value: str) -> str:
 
 def project_name(value: object) -> str:
     """A project's name."""
-    return text(value, "projectName", 1, 255, PROJECT_NAME)
+    return text(value, "projectName", 1, LONGEST_NAME, NAME)
 
 
 def dataset_kind(value: object) -> DatasetKind:

@@ -10,18 +10,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.bootstrap import Deps
-from vigia_registry.http.rest.audited import audited
+from vigia_registry.db import passing_faults
+from vigia_registry.http.rest.audited import SERVICE, audited, journal_of
 from vigia_registry.identity.domain import MANAGE, Owner
 from vigia_registry.pagination import Pages
-from vigia_runtime.errors import Transient
-from vigia_runtime.postgres import transient
 from vigia_runtime.signin import Authenticator, region_of, signed_in
-
-SERVICE = "vigia"
 
 
 class Action(StrEnum):
@@ -62,7 +58,7 @@ class Door:
 
     def router(self, prefix: str = "", *, tags: list[str | Enum]) -> APIRouter:
         """A router whose changes are in the audit."""
-        return APIRouter(prefix=prefix, tags=tags, route_class=audited(self.deps))
+        return APIRouter(prefix=prefix, tags=tags, route_class=audited(self.deps, self.authenticator))
 
     def caller(self, action: Action, resource: str = "*") -> Callable[[Request], Awaitable[Owner]]:
         """A dependency: the caller's account and region, once it has proven that it may do ``action``.
@@ -81,13 +77,16 @@ class Door:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A transaction; Transient (503) while the database is away."""
-        try:
+        with passing_faults():
             async with self.deps.database.transaction() as session:
                 yield session
-        except SQLAlchemyError as error:
-            if transient(error):
-                raise Transient(f"database: {type(error).__name__}") from error
-            raise
+
+    @asynccontextmanager
+    async def change(self, request: Request) -> AsyncIterator[AsyncSession]:
+        """As ``transaction``, for what a request changes: its audit record is committed with it."""
+        with passing_faults():
+            async with journal_of(request).change(200) as session:
+                yield session
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vigia_contracts.base import Name
@@ -74,8 +74,10 @@ def create_router(door: Door) -> APIRouter:
         description="An address given as it was shown, with `***` for its credentials, keeps the stored one.",
         responses={201: {"description": "Created", "model": CameraItem}, **problems(400, 409)},
     )
-    async def put(camera_id: CameraId, body: CameraBody, response: Response, owner: Owner = changer) -> CameraItem:
-        async with door.transaction() as session:
+    async def put(
+        request: Request, camera_id: CameraId, body: CameraBody, response: Response, owner: Owner = changer
+    ) -> CameraItem:
+        async with door.change(request) as session:
             camera, created = await service.put(session, owner, camera_id, _spec(body))
         response.status_code = 201 if created else 200
         return _item(camera)
@@ -96,20 +98,20 @@ def create_router(door: Door) -> APIRouter:
     @router.delete(
         "/{camera_id}", status_code=204, summary="Delete a camera", name="DeleteCamera", responses=problems(404)
     )
-    async def delete(camera_id: str, owner: Owner = changer) -> None:
-        async with door.transaction() as session:
+    async def delete(request: Request, camera_id: str, owner: Owner = changer) -> None:
+        async with door.change(request) as session:
             await service.remove(session, owner, camera_id)
 
     @router.post("/{camera_id}/enable", summary="Read the camera again", name="EnableCamera", responses=problems(404))
-    async def enable(camera_id: str, owner: Owner = changer) -> CameraItem:
-        async with door.transaction() as session:
+    async def enable(request: Request, camera_id: str, owner: Owner = changer) -> CameraItem:
+        async with door.change(request) as session:
             return _item(await service.enable(session, owner, camera_id, True))
 
     @router.post(
         "/{camera_id}/disable", summary="Read the camera no more", name="DisableCamera", responses=problems(404)
     )
-    async def disable(camera_id: str, owner: Owner = changer) -> CameraItem:
-        async with door.transaction() as session:
+    async def disable(request: Request, camera_id: str, owner: Owner = changer) -> CameraItem:
+        async with door.change(request) as session:
             return _item(await service.enable(session, owner, camera_id, False))
 
     return router

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
+from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field
 
 from vigia_registry.http.rest.caller import Action, Answer, Cursor, Door, Limit, problems
@@ -202,8 +203,10 @@ def _add_users(router: APIRouter, door: Door, manager: Any) -> None:
         name="PutUser",
         responses={201: {"description": "Created", "model": UserItem}, **problems(400, 409)},
     )
-    async def put(name: str, body: UserBody, response: Response, owner: Owner = manager) -> UserItem:
-        async with door.transaction() as session:
+    async def put(
+        request: HttpRequest, name: str, body: UserBody, response: Response, owner: Owner = manager
+    ) -> UserItem:
+        async with door.change(request) as session:
             user, created = await service.put_user(session, owner, name, body.policies, body.inline)
         response.status_code = 201 if created else 200
         return _user(user)
@@ -226,8 +229,8 @@ def _add_users(router: APIRouter, door: Door, manager: Any) -> None:
         name="DeleteUser",
         responses=problems(404, 409),
     )
-    async def delete(name: str, owner: Owner = manager) -> None:
-        async with door.transaction() as session:
+    async def delete(request: HttpRequest, name: str, owner: Owner = manager) -> None:
+        async with door.change(request) as session:
             await service.remove_user(session, owner, name)
 
 
@@ -237,8 +240,8 @@ def _add_keys(router: APIRouter, door: Door, manager: Any, vault: Vault) -> None
     @router.post(
         path, status_code=201, summary="Make an access key", name="CreateAccessKey", responses=problems(404, 409)
     )
-    async def add(name: str, owner: Owner = manager) -> NewKey:
-        async with door.transaction() as session:
+    async def add(request: HttpRequest, name: str, owner: Owner = manager) -> NewKey:
+        async with door.change(request) as session:
             return _new_key(*await service.add_key(session, vault, owner, name))
 
     @router.get(path, summary="List a user's access keys", responses=problems(404))
@@ -252,8 +255,10 @@ def _add_keys(router: APIRouter, door: Door, manager: Any, vault: Vault) -> None
         name="UpdateAccessKey",
         responses=problems(404, 409),
     )
-    async def switch(name: str, access_key_id: str, body: KeyBody, owner: Owner = manager) -> KeyItem:
-        async with door.transaction() as session:
+    async def switch(
+        request: HttpRequest, name: str, access_key_id: str, body: KeyBody, owner: Owner = manager
+    ) -> KeyItem:
+        async with door.change(request) as session:
             active = body.status is Status.ACTIVE
             return _key(await service.switch_key(session, owner, name, access_key_id, active))
 
@@ -264,8 +269,8 @@ def _add_keys(router: APIRouter, door: Door, manager: Any, vault: Vault) -> None
         name="DeleteAccessKey",
         responses=problems(404, 409),
     )
-    async def delete(name: str, access_key_id: str, owner: Owner = manager) -> None:
-        async with door.transaction() as session:
+    async def delete(request: HttpRequest, name: str, access_key_id: str, owner: Owner = manager) -> None:
+        async with door.change(request) as session:
             await service.remove_key(session, owner, name, access_key_id)
 
 
@@ -276,8 +281,10 @@ def _add_policies(router: APIRouter, door: Door, manager: Any) -> None:
         name="PutPolicy",
         responses={201: {"description": "Created", "model": PolicyItem}, **problems(400, 409)},
     )
-    async def put(name: str, body: PolicyBody, response: Response, owner: Owner = manager) -> PolicyItem:
-        async with door.transaction() as session:
+    async def put(
+        request: HttpRequest, name: str, body: PolicyBody, response: Response, owner: Owner = manager
+    ) -> PolicyItem:
+        async with door.change(request) as session:
             policy, created = await service.put_policy(session, owner, name, body.description, body.document)
         response.status_code = 201 if created else 200
         return _policy(policy)
@@ -300,8 +307,8 @@ def _add_policies(router: APIRouter, door: Door, manager: Any) -> None:
         name="DeletePolicy",
         responses=problems(404, 409),
     )
-    async def delete(name: str, owner: Owner = manager) -> None:
-        async with door.transaction() as session:
+    async def delete(request: HttpRequest, name: str, owner: Owner = manager) -> None:
+        async with door.change(request) as session:
             await service.remove_policy(session, owner, name)
 
 
@@ -312,8 +319,10 @@ def _add_roles(router: APIRouter, door: Door, manager: Any) -> None:
         name="PutRole",
         responses={201: {"description": "Created", "model": RoleItem}, **problems(400, 409)},
     )
-    async def put(name: str, body: RoleBody, response: Response, owner: Owner = manager) -> RoleItem:
-        async with door.transaction() as session:
+    async def put(
+        request: HttpRequest, name: str, body: RoleBody, response: Response, owner: Owner = manager
+    ) -> RoleItem:
+        async with door.change(request) as session:
             role, created = await service.put_role(
                 session, owner, name, body.policies, body.inline, body.trust, body.max_session_seconds
             )
@@ -334,8 +343,8 @@ def _add_roles(router: APIRouter, door: Door, manager: Any) -> None:
     @router.delete(
         "/roles/{name}", status_code=204, summary="Delete a role", name="DeleteRole", responses=problems(404)
     )
-    async def delete(name: str, owner: Owner = manager) -> None:
-        async with door.transaction() as session:
+    async def delete(request: HttpRequest, name: str, owner: Owner = manager) -> None:
+        async with door.change(request) as session:
             await service.remove_role(session, owner, name)
 
 
@@ -373,8 +382,8 @@ def _add_accounts(router: APIRouter, door: Door, manager: Any, vault: Vault) -> 
     @router.post(
         "/accounts", status_code=201, summary="Add an account", name="CreateAccount", responses=problems(400, 409)
     )
-    async def add(body: NewAccount, _: Owner = Depends(installer)) -> AddedAccount:
-        async with door.transaction() as session:
+    async def add(request: HttpRequest, body: NewAccount, _: Owner = Depends(installer)) -> AddedAccount:
+        async with door.change(request) as session:
             key = _new_key(*await service.add_account(session, vault, body.account_id))
         return AddedAccount(account_id=body.account_id, access_key=key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vigia_contracts.base import Name
@@ -54,8 +54,8 @@ def create_router(door: Door) -> APIRouter:
     changer = Depends(door.caller(Action.CHANGE_CAMERAS, "line/{line_id}"))
 
     @router.post("", status_code=201, summary="Create a line", name="CreateLine", responses=problems(400, 409))
-    async def create(body: NewLine, owner: Owner = creator) -> LineItem:
-        async with door.transaction() as session:
+    async def create(request: Request, body: NewLine, owner: Owner = creator) -> LineItem:
+        async with door.change(request) as session:
             return _item(await service.create(session, owner, body.line_id, body.description))
 
     @router.put(
@@ -64,8 +64,10 @@ def create_router(door: Door) -> APIRouter:
         summary="Create or replace a line",
         responses={201: {"description": "Created", "model": LineItem}, **problems(400)},
     )
-    async def put(line_id: LineId, body: LineBody, response: Response, owner: Owner = changer) -> LineItem:
-        async with door.transaction() as session:
+    async def put(
+        request: Request, line_id: LineId, body: LineBody, response: Response, owner: Owner = changer
+    ) -> LineItem:
+        async with door.change(request) as session:
             line, created = await service.put(session, owner, line_id, body.description)
         response.status_code = 201 if created else 200
         return _item(line)
@@ -88,8 +90,8 @@ def create_router(door: Door) -> APIRouter:
         name="DeleteLine",
         responses=problems(404, 409),
     )
-    async def delete(line_id: str, owner: Owner = changer) -> None:
-        async with door.transaction() as session:
+    async def delete(request: Request, line_id: str, owner: Owner = changer) -> None:
+        async with door.change(request) as session:
             await service.remove(session, owner, line_id)
 
     return router

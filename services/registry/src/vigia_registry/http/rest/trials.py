@@ -219,12 +219,12 @@ def create_router(door: Door) -> APIRouter:
         "project.",
         responses=problems(400, 404, 409, 429),
     )
-    async def create(body: NewTrial, owner: Owner = runner) -> TrialItem:
+    async def create(request: Request, body: NewTrial, owner: Owner = runner) -> TrialItem:
         source, keys = await _images(body.source, owner)
-        request = TrialRequest(body.name, source, body.kms_key_id)
+        wanted = TrialRequest(body.name, source, body.kms_key_id)
         version: VersionName = "latest" if body.model_version == "latest" else int(body.model_version)
-        async with door.transaction() as session:
-            return _trial(await service.create(session, objects, limits, owner, body.project, version, request, keys))
+        async with door.change(request) as session:
+            return _trial(await service.create(session, objects, limits, owner, body.project, version, wanted, keys))
 
     async def _images(wanted: FolderSource | ImagesSource | UploadSource, owner: Owner) -> tuple[Source, list[str]]:
         if isinstance(wanted, UploadSource):
@@ -251,7 +251,7 @@ def create_router(door: Door) -> APIRouter:
         request: Request, trial_id: UUID, name: Annotated[PlainText, Query()], owner: Owner = runner
     ) -> ImageItem:
         data = await request.body()
-        async with door.transaction() as session:
+        async with door.change(request) as session:
             image = await service.upload(session, objects, limits, owner, trial_id, name, data)
         return _image(image, buckets.datasets)
 
@@ -262,8 +262,8 @@ def create_router(door: Door) -> APIRouter:
         summary="Start a trial that has its images, or start one again that failed",
         responses=problems(404, 409),
     )
-    async def start(trial_id: UUID, owner: Owner = runner) -> TrialItem:
-        async with door.transaction() as session:
+    async def start(request: Request, trial_id: UUID, owner: Owner = runner) -> TrialItem:
+        async with door.change(request) as session:
             return _trial(await service.start(session, owner, trial_id))
 
     @router.get("", name="ListTrialDetection", summary="A project's trials, newest first", responses=problems(404))
@@ -332,8 +332,10 @@ def create_router(door: Door) -> APIRouter:
         summary="Verify a prediction",
         responses=problems(400, 404, 409),
     )
-    async def verify(trial_id: UUID, number: Number, body: Verdict, owner: Owner = runner) -> ImageItem:
-        return (await _verify(trial_id, [number], body, owner))[0]
+    async def verify(
+        request: Request, trial_id: UUID, number: Number, body: Verdict, owner: Owner = runner
+    ) -> ImageItem:
+        return (await _verify(request, trial_id, [number], body, owner))[0]
 
     @router.patch(
         "/{trial_id}/images",
@@ -341,11 +343,13 @@ def create_router(door: Door) -> APIRouter:
         summary="Verify several predictions",
         responses=problems(400, 404, 409),
     )
-    async def verify_several(trial_id: UUID, body: Verdicts, owner: Owner = runner) -> ImageList:
-        return ImageList(items=await _verify(trial_id, body.images, body, owner))
+    async def verify_several(request: Request, trial_id: UUID, body: Verdicts, owner: Owner = runner) -> ImageList:
+        return ImageList(items=await _verify(request, trial_id, body.images, body, owner))
 
-    async def _verify(trial_id: UUID, numbers: list[int], body: Verdict, owner: Owner) -> list[ImageItem]:
-        async with door.transaction() as session:
+    async def _verify(
+        request: Request, trial_id: UUID, numbers: list[int], body: Verdict, owner: Owner
+    ) -> list[ImageItem]:
+        async with door.change(request) as session:
             trial = await service.find(session, owner, trial_id)
             found = await verifying.verify(session, owner, trial_id, numbers, body.verification, body.corrected_class)
         return [_image(image, trial.source.bucket) for image in found]
@@ -361,7 +365,7 @@ def create_router(door: Door) -> APIRouter:
     )
     async def correct_mask(request: Request, trial_id: UUID, number: Number, owner: Owner = runner) -> ImageItem:
         data = await request.body()
-        async with door.transaction() as session:
+        async with door.change(request) as session:
             trial = await service.find(session, owner, trial_id)
             found = await verifying.correct_mask(session, objects, buckets.datasets, owner, trial_id, number, data)
         return _image(found, trial.source.bucket)
@@ -374,8 +378,8 @@ def create_router(door: Door) -> APIRouter:
         description="The model learns it when it is trained again on images that have it.",
         responses=problems(400, 404),
     )
-    async def add_label(trial_id: UUID, body: NewLabel, owner: Owner = runner) -> TrialItem:
-        async with door.transaction() as session:
+    async def add_label(request: Request, trial_id: UUID, body: NewLabel, owner: Owner = runner) -> TrialItem:
+        async with door.change(request) as session:
             await verifying.add_label(session, owner, trial_id, Label(body.name, body.color), most_labels)
             return _trial(await service.get(session, owner, trial_id))
 
@@ -388,12 +392,12 @@ def create_router(door: Door) -> APIRouter:
         "`vigia-trials/<project>/<trial id>/`. Images of a bucket must be in the dataset's. Safe to repeat.",
         responses=problems(400, 404, 409),
     )
-    async def add(trial_id: UUID, body: NewEntries | None = None, owner: Owner = adder) -> Added:
+    async def add(request: Request, trial_id: UUID, body: NewEntries | None = None, owner: Owner = adder) -> Added:
         numbers = None if body is None else body.images
         async with door.transaction() as session:
             addition = await adding.plan(session, buckets, owner, trial_id, numbers)
         await adding.copy(objects, addition)
-        async with door.transaction() as session:
+        async with door.change(request) as session:
             dataset = await adding.commit(session, objects, buckets.datasets, owner, addition)
         return Added(added=len(addition.images), status=dataset.state, status_message=dataset.status_message)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from xml.sax.saxutils import escape
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vigia_registry.rates import TooManyRequests
 from vigia_runtime.errors import AccessDenied, AppError, Conflict, InvalidInput, LimitExceeded, Transient, Unavailable
 from vigia_runtime.http import request_id
 from vigia_runtime.sigv4 import SignatureError
@@ -33,6 +34,7 @@ class Failure:
     status: int
     code: str
     message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class InvalidActionError(AppError):
@@ -52,6 +54,8 @@ def answered(request: Request, action: str, result: Members) -> Response:
 def told(error: Exception) -> Failure:
     """What the caller learns of ``error``: of a fault on our side, nothing but that."""
     match error:
+        case TooManyRequests():
+            return Failure(400, "Throttling", error.message, {"Retry-After": str(error.retry_after)})
         case AppError():
             status, code = _named(error)
             return Failure(status, code, error.message)
@@ -66,7 +70,8 @@ def failed(request: Request, failure: Failure) -> Response:
     """An error on the wire."""
     error = {"Type": "Sender" if failure.status < 500 else "Receiver", "Code": failure.code, "Message": failure.message}
     body = _members({"Error": error, "RequestId": request_id(request)})
-    return _respond(request, failure.status, f'<ErrorResponse xmlns="{NAMESPACE}">{body}</ErrorResponse>')
+    text = f'<ErrorResponse xmlns="{NAMESPACE}">{body}</ErrorResponse>'
+    return _respond(request, failure.status, text, failure.headers)
 
 
 def _named(error: AppError) -> tuple[int, str]:
@@ -105,6 +110,6 @@ def _text(value: str) -> str:
     return escape("".join(c for c in value if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd"))
 
 
-def _respond(request: Request, status: int, text: str) -> Response:
-    headers = {"x-amzn-requestid": request_id(request)}
-    return Response(text.encode(), status, headers=headers, media_type="text/xml")
+def _respond(request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    every = {"x-amzn-requestid": request_id(request), **(headers or {})}
+    return Response(text.encode(), status, headers=every, media_type="text/xml")

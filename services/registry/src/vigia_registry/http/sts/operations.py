@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vigia_registry.db import Database
+from vigia_registry.audit.journal import Journal
 from vigia_registry.http.sts import forms
 from vigia_registry.http.sts.answers import Members
 from vigia_registry.identity import sessions
@@ -30,7 +30,7 @@ _MOST_POLICY: Final = 2048
 class Call:
     """A request of a known caller."""
 
-    database: Database
+    journal: Journal
     vault: Vault
     caller: Credential
     fields: Mapping[str, str]
@@ -46,7 +46,7 @@ async def get_session_token(call: Call) -> Members:
     """Temporary credentials of a user."""
     forms.refuse(call.fields, "SerialNumber", "TokenCode")
     seconds = forms.seconds(call.fields, LEAST_SESSION_SECONDS, _MOST_USER_SECONDS) or _USER_SECONDS
-    async with call.database.transaction() as session:
+    async with call.journal.change(200) as session:
         issued = await sessions.for_user(session, call.vault, call.caller, seconds)
     return {"Credentials": _credentials(issued)}
 
@@ -64,7 +64,7 @@ async def assume_role(call: Call) -> Members:
     if size > _MOST_POLICY:
         raise InvalidInput("policy_too_large", f"Policy and PolicyArns have {size} characters, the most are 2048.")
     bounds = sessions.Bounds(document, policies)
-    async with call.database.transaction() as session:
+    async with call.journal.change(200) as session:
         issued, role = await sessions.for_role(session, call.vault, call.caller, arn, name, seconds, bounds)
     answer: dict[str, str | Members] = {
         "Credentials": _credentials(issued),

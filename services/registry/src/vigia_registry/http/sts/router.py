@@ -16,6 +16,7 @@ from vigia_registry.db import passing_faults
 from vigia_registry.http.sts import answers, forms
 from vigia_registry.http.sts.operations import OPERATIONS, Call
 from vigia_registry.identity.domain import Vault
+from vigia_registry.rates import RateLimiter
 from vigia_runtime.audit import draft
 from vigia_runtime.errors import AppError, Transient
 from vigia_runtime.http import read_body
@@ -31,14 +32,14 @@ _MOST_BYTES: Final = 64 * 1024
 
 def create_router(deps: Deps, credentials: CredentialSource, vault: Vault) -> APIRouter:
     """The endpoint."""
-    authenticator = Authenticator(credentials)
+    authenticator, rates = Authenticator(credentials), RateLimiter(deps.settings.rates)
     router = APIRouter(include_in_schema=False)
 
     @router.post("/")
     async def endpoint(request: Request) -> Response:
         try:
             with passing_faults():
-                return await _answer(request, deps, authenticator, vault)
+                return await _answer(request, deps, authenticator, vault, rates)
         # A process boundary: a bug must reach clients in the protocol's shape, and nothing of it but that it happened.
         except Exception as error:
             if isinstance(error, Transient):
@@ -54,7 +55,9 @@ def create_router(deps: Deps, credentials: CredentialSource, vault: Vault) -> AP
     return router
 
 
-async def _answer(request: Request, deps: Deps, authenticator: Authenticator, vault: Vault) -> Response:
+async def _answer(
+    request: Request, deps: Deps, authenticator: Authenticator, vault: Vault, rates: RateLimiter
+) -> Response:
     body = await read_body(request, _MOST_BYTES)
     caller = await authenticator.verify(request, body, SERVICE)
     fields = forms.parse(body)
@@ -63,7 +66,8 @@ async def _answer(request: Request, deps: Deps, authenticator: Authenticator, va
     if operation is None or version != VERSION:
         raise answers.InvalidActionError(action, version)
     journal = request.state.journal = _journal(request, deps, caller, action, fields)
-    call = Call(database=deps.database, vault=vault, caller=caller, fields=fields)
+    rates.take(caller.account_id, SERVICE, action)
+    call = Call(journal=journal, vault=vault, caller=caller, fields=fields)
     result = await operation(call)
     await journal.succeeded(200)
     return answers.answered(request, action, result)
@@ -80,4 +84,4 @@ def _journal(request: Request, deps: Deps, caller: Credential, action: str, fiel
         read_only=True,
         parameters={name: value for name, value in fields.items() if name not in ("Action", "Version")},
     )
-    return Journal(deps.database, asked)
+    return Journal(deps, asked)
