@@ -16,7 +16,6 @@ from vigia_vision.prepare import prepare
 # Nothing leaves the plant. ONNX Runtime reads this when it is loaded, so it stands before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
-from onnxruntime import InferenceSession
 
 
 class Session:
@@ -40,12 +39,12 @@ class Session:
         return interpret(outputs, self.manifest, value, prepared.width, prepared.height)
 
 
-def load(model: bytes, threads: int) -> InferenceSession:
+def load(model: bytes, threads: int) -> ort.InferenceSession:
     """An ONNX graph in ONNX Runtime, on ``threads`` cores."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    return InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def first(outputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

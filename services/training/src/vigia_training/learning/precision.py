@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import onnx
@@ -20,7 +20,10 @@ from vigia_training.learning.budget import Precision
 from vigia_training.learning.features import Example
 from vigia_training.learning.quantize import CALIBRATION_IMAGES, quantize
 from vigia_training.learning.trainer import Fitted, Fold
-from vigia_vision.session import InferenceSession, load
+from vigia_vision.session import load
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 #: What integers may cost, measured on held-out images: areas under the ROC curve, and overlap of masks.
 MAX_AUROC_LOSS = 0.002
