@@ -39,6 +39,9 @@ from vigia_runtime.logging import get_logger
 log = get_logger(__name__)
 
 _RARE_BATCH = 100
+#: Longest wait for a batch of records of calls to fill. Nobody follows them as a line's results are followed, and every
+#: image judged by request leaves one.
+_CALLS_WITHIN_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
         handle: Callable[[Sequence[Record]], Awaitable[Outcome[Any, Any]]],
         size: int,
         on_stored: Callable[[Outcome[Any, Any]], None] | None = None,
+        within_seconds: float = settings.batch.within_seconds,
     ) -> Reader:
         async def handle_and_count(records: Sequence[Record]) -> None:
             outcome = await handle(records)
@@ -86,7 +90,7 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
             metrics.CONSUMED.labels(topic.name, group, "done").inc(len(records) - len(outcome.refused))
             metrics.CONSUMED.labels(topic.name, group, "dead").inc(len(outcome.refused))
 
-        return Reader(topic, handle_and_count, size, settings.batch.within_seconds)
+        return Reader(topic, handle_and_count, size, within_seconds)
 
     async def write_inspections(batch: Sequence[Inspection]) -> set[UUID]:
         began = time.monotonic()
@@ -143,7 +147,7 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
             reader(INSPECTIONS, inspections.handle, settings.batch.size, _observe),
             reader(FAULTS, faults.handle, _RARE_BATCH),
             reader(CAMERAS, camera_handler.handle, _RARE_BATCH),
-            reader(AUDIT, calls.handle, settings.batch.size),
+            reader(AUDIT, calls.handle, settings.batch.size, within_seconds=_CALLS_WITHIN_SECONDS),
             reader(USAGE, units.handle, _RARE_BATCH),
         ),
         partitions=partitions,
