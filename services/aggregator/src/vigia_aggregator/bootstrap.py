@@ -39,9 +39,9 @@ from vigia_runtime.logging import get_logger
 log = get_logger(__name__)
 
 _RARE_BATCH = 100
-#: Longest wait for a batch of records of calls to fill. Nobody follows them as a line's results are followed, and every
-#: image judged by request leaves one.
-_CALLS_WITHIN_SECONDS = 0.25
+#: Longest wait for a batch to fill, for all but inspections: nobody follows these as a line's results are followed, and
+#: each topic costs a look this often, also while nothing comes.
+_UNHURRIED_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
         handle: Callable[[Sequence[Record]], Awaitable[Outcome[Any, Any]]],
         size: int,
         on_stored: Callable[[Outcome[Any, Any]], None] | None = None,
-        within_seconds: float = settings.batch.within_seconds,
+        within_seconds: float = _UNHURRIED_SECONDS,
     ) -> Reader:
         async def handle_and_count(records: Sequence[Record]) -> None:
             outcome = await handle(records)
@@ -144,10 +144,10 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
     camera_handler = CameraHandler(camera_records, cameras, patience(CAMERAS))
     return Readers(
         all=(
-            reader(INSPECTIONS, inspections.handle, settings.batch.size, _observe),
+            reader(INSPECTIONS, inspections.handle, settings.batch.size, _observe, settings.batch.within_seconds),
             reader(FAULTS, faults.handle, _RARE_BATCH),
             reader(CAMERAS, camera_handler.handle, _RARE_BATCH),
-            reader(AUDIT, calls.handle, settings.batch.size, within_seconds=_CALLS_WITHIN_SECONDS),
+            reader(AUDIT, calls.handle, settings.batch.size),
             reader(USAGE, units.handle, _RARE_BATCH),
         ),
         partitions=partitions,
