@@ -16,10 +16,15 @@ COLORS = ["#FFFFFF", "#23A436", "#C81414", "#000000"]
 INDEX = {rgb_of(color): place for place, color in enumerate(COLORS)}
 
 
-@given(st.lists(st.integers(0, 3), min_size=12, max_size=12))
-def test_what_is_drawn_is_read_again(values: list[int]) -> None:
-    index = np.array(values, np.uint8).reshape(3, 4)
-    assert read_mask(draw_mask(index, COLORS), INDEX, 4, 3).tolist() == index.tolist()
+@given(st.lists(st.integers(0, 3), min_size=12, max_size=12), st.sampled_from([1, 3, 12]))
+def test_what_is_drawn_is_read_again(values: list[int], height: int) -> None:
+    index = np.array(values, np.uint8).reshape(height, -1)
+    png = draw_mask(index, COLORS)
+    assert read_mask(png, INDEX, 12 // height, height).tolist() == index.tolist()
+    with Image.open(io.BytesIO(png)) as image:
+        image.verify()
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.mode == "RGB"
 
 
 def test_transparent_pixels_are_background_and_a_colour_out_of_the_map_is_named() -> None:

@@ -39,6 +39,9 @@ from vigia_runtime.logging import get_logger
 log = get_logger(__name__)
 
 _RARE_BATCH = 100
+#: Longest wait for a batch to fill, for all but inspections: nobody follows these as a line's results are followed, and
+#: each topic costs a look this often, also while nothing comes.
+_UNHURRIED_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
         handle: Callable[[Sequence[Record]], Awaitable[Outcome[Any, Any]]],
         size: int,
         on_stored: Callable[[Outcome[Any, Any]], None] | None = None,
+        within_seconds: float = _UNHURRIED_SECONDS,
     ) -> Reader:
         async def handle_and_count(records: Sequence[Record]) -> None:
             outcome = await handle(records)
@@ -86,7 +90,7 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
             metrics.CONSUMED.labels(topic.name, group, "done").inc(len(records) - len(outcome.refused))
             metrics.CONSUMED.labels(topic.name, group, "dead").inc(len(outcome.refused))
 
-        return Reader(topic, handle_and_count, size, settings.batch.within_seconds)
+        return Reader(topic, handle_and_count, size, within_seconds)
 
     async def write_inspections(batch: Sequence[Inspection]) -> set[UUID]:
         began = time.monotonic()
@@ -140,7 +144,7 @@ def make_readers(engine: AsyncEngine, producer: Producer, settings: WorkerSettin
     camera_handler = CameraHandler(camera_records, cameras, patience(CAMERAS))
     return Readers(
         all=(
-            reader(INSPECTIONS, inspections.handle, settings.batch.size, _observe),
+            reader(INSPECTIONS, inspections.handle, settings.batch.size, _observe, settings.batch.within_seconds),
             reader(FAULTS, faults.handle, _RARE_BATCH),
             reader(CAMERAS, camera_handler.handle, _RARE_BATCH),
             reader(AUDIT, calls.handle, settings.batch.size),

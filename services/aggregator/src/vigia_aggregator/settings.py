@@ -21,7 +21,7 @@ class BatchSettings(Group):
     """How inspections are gathered before they are written."""
 
     size: int = Field(default=1000, ge=1, le=10_000, description="most records in one transaction")
-    within_seconds: float = Field(default=0.02, gt=0, le=5, description="longest wait for a batch to fill")
+    within_seconds: float = Field(default=0.05, gt=0, le=5, description="longest wait for inspections to fill one")
     retry_seconds: float = Field(default=60, ge=0, le=900, description="how long Postgres or Kafka may be away")
 
 

@@ -49,7 +49,9 @@ from vigia_runtime.postgres import transient
 log = get_logger(__name__)
 
 SHARDS = 16
+#: Between two looks into the outbox while something is there, and while nothing is: then a notification comes first.
 POLL_SECONDS = 0.1
+IDLE_SECONDS = 1.0
 BATCH = 200
 #: So many times as long as counting what waits takes, it is not counted again.
 _SPARSELY = 20.0
@@ -190,21 +192,22 @@ class Relay:
             while not stopping.is_set():
                 beat.tick()
                 try:
-                    await self._round()
+                    pending = await self._round()
                 except Exception as error:
                     if not transient(error):
                         raise
                     log.warning("outbox waits for Postgres", error=type(error).__name__)
                     await wakeup.wait(stopping, 1.0)
                     continue
-                await wakeup.wait(stopping, POLL_SECONDS)
+                await wakeup.wait(stopping, POLL_SECONDS if pending else IDLE_SECONDS)
         self._health.forget(beat.name)
 
     async def drain(self) -> int:
         """Publish what is committed now; the number published. For the end of a process and for tests."""
         return sum([await self._shard(shard) for shard in self._shards])
 
-    async def _round(self) -> None:
+    async def _round(self) -> bool:
+        """Publish a batch of every shard that is due; whether anything was there."""
         async with self._engine.connect() as connection:
             await self._backlog.refresh(connection)
             oldest = await connection.scalar(self._oldest)
@@ -214,6 +217,7 @@ class Relay:
         now = asyncio.get_running_loop().time()
         for shard in [self._shards[number] for number in waiting if self._shards[number].not_before <= now]:
             await self._patiently(shard)
+        return bool(waiting)
 
     async def _patiently(self, shard: _Shard) -> None:
         try:

@@ -74,13 +74,13 @@ def interpret(outputs: Mapping[str, Floats], manifest: Manifest, threshold: floa
     if not anomalous:
         return Answer(score, False, sure, (), 1.0, np.zeros((height, width), np.uint8))
     mask = _mask(np.asarray(outputs["maps"], dtype=np.float32), manifest, width, height)
-    counts = np.bincount(mask.reshape(-1), minlength=len(manifest.labels) + 1)
+    counts = [int(np.count_nonzero(mask == index)) for index in range(len(manifest.labels) + 1)]
     found = tuple(
-        FoundLabel(label.name, int(count) / mask.size, label.color)
+        FoundLabel(label.name, count / mask.size, label.color)
         for label, count in zip(manifest.labels, counts[1:], strict=True)
         if count
     )
-    return Answer(score, True, sure, found, int(counts[0]) / mask.size, mask)
+    return Answer(score, True, sure, found, counts[0] / mask.size, mask)
 
 
 def _mask(maps: Floats, manifest: Manifest, width: int, height: int) -> NDArray[np.uint8]:
@@ -88,15 +88,14 @@ def _mask(maps: Floats, manifest: Manifest, width: int, height: int) -> NDArray[
     if maps.ndim != 3 or len(maps) != len(manifest.labels):
         raise BadOutput(f"maps have the shape {maps.shape}; there are {len(manifest.labels)} labels")
     mask = np.zeros((height, width), np.uint8)
-    best = np.zeros((height, width), np.float32)
+    best = np.full((height, width), -np.inf, np.float32)
     for index, (coarse, limit) in enumerate(zip(maps, manifest.decision.pixel_thresholds, strict=True), start=1):
         if not np.isfinite(coarse).all():
             raise BadOutput("maps hold numbers that are not finite")
         fine = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
         excess = fine - np.float32(limit)
-        wins = (excess >= 0) & ((mask == 0) | (excess > best))
-        mask[wins] = index
-        best[wins] = excess[wins]
+        np.copyto(mask, np.uint8(index), where=(excess >= 0) & (excess > best))
+        np.maximum(best, excess, out=best)
     return mask
 
 

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,12 @@ from PIL import Image
 from vigia_vision.decode import DecodeError, probe
 
 Rgb = tuple[int, int, int]
+
+#: Of the PNG specification: how a file begins, pixels of red, green and blue, what a row's bytes are relative to.
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_COLOR_RGB: Final = 2
+_FILTER_NONE: Final = 0
+_FILTER_UP: Final = 2
 
 
 class MaskError(ValueError):
@@ -57,12 +64,25 @@ def read_mask(data: bytes, colors: Mapping[Rgb, int], width: int, height: int) -
 
 def draw_mask(index: NDArray[np.uint8], colors: Sequence[str]) -> bytes:
     """Label indices ``[H, W]`` as an 8-bit RGB PNG: every pixel in the colour (``#RRGGBB``) at its index."""
+    height, width = index.shape
     image = Image.fromarray(index)
     # Through a palette: Pillow looks colours up seven times as fast as numpy does.
     image.putpalette(bytes(value for color in colors for value in rgb_of(color)))
-    file = io.BytesIO()
-    image.convert("RGB").save(file, "PNG", compress_level=3)
-    return file.getvalue()
+    rgb = np.asarray(image.convert("RGB")).reshape(height, width * 3)
+    # Every row but the first as its difference from the row above, which in a mask is nearly always nothing. Pillow
+    # would try all five filters on each row, which takes as long as all the rest and gives a file twice the size.
+    rows = np.empty((height, 1 + width * 3), np.uint8)
+    rows[0, 0], rows[1:, 0] = _FILTER_NONE, _FILTER_UP
+    rows[0, 1:] = rgb[0]
+    np.subtract(rgb[1:], rgb[:-1], out=rows[1:, 1:])
+    deflate = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOR_RGB, 0, 0, 0)
+    content = deflate.compress(rows.data) + deflate.flush()
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def rgb_of(color: str) -> Rgb:

@@ -8,9 +8,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vigia_aggregator.adapters.partitions import Partitions
+from vigia_aggregator.adapters.staging import stage
 from vigia_aggregator.adapters.tables import SCHEMA, calls
 from vigia_aggregator.domain.calls import document, resources, username
 from vigia_aggregator.domain.metrics import TOTAL, samples_of_call, samples_of_units
@@ -34,7 +35,6 @@ _SAMPLE_COLUMNS: Final = (
 
 #: Held by every writer of samples until its commit, so that two never wait for each other in a circle.
 _LOCK: Final = text(f"select pg_advisory_xact_lock({0x76696769_0002})")
-_LIMITS: Final = text("select set_config('lock_timeout', '10s', true), set_config('statement_timeout', '30s', true)")
 _PREPARE: Final = (
     text(
         f"create temporary table if not exists {_INCOMING} on commit delete rows as "  # noqa: S608 - constants only
@@ -109,8 +109,8 @@ class CallStore:
         if not batch:
             return set()
         await self._partitions.ensure({call.called_at.date() for call in batch})
-        async with self._engine.begin() as connection:
-            await _prepare(connection)
+        async with self._engine.connect() as connection:
+            await stage(connection, *_PREPARE)
             await copy_rows(connection, _INCOMING, _COLUMNS, map(_row, batch))
             unique = {call.record.eventID: call for call in batch}.values()
             await copy_rows(connection, _SAMPLES, _SAMPLE_COLUMNS, _samples_of_calls(unique))
@@ -118,6 +118,7 @@ class CallStore:
             new = list((await connection.execute(_FRESH)).scalars())
             if new:
                 await connection.execute(_COUNT_FRESH, {"fresh": new})
+            await connection.commit()
             return set(new)
 
 
@@ -131,17 +132,13 @@ class UnitStore:
         """Store ``batch`` and return how many samples were new. All of it is committed on return, or nothing is."""
         if not batch:
             return 0
-        async with self._engine.begin() as connection:
-            await _prepare(connection)
+        async with self._engine.connect() as connection:
+            await stage(connection, *_PREPARE)
             await copy_rows(connection, _SAMPLES, _SAMPLE_COLUMNS, _samples_of_units(batch))
             await connection.execute(_LOCK)
-            return int((await connection.execute(_COUNT_MEASURED)).scalar_one())
-
-
-async def _prepare(connection: AsyncConnection) -> None:
-    await connection.execute(_LIMITS)
-    for statement in _PREPARE:
-        await connection.execute(statement)
+            count = int((await connection.execute(_COUNT_MEASURED)).scalar_one())
+            await connection.commit()
+            return count
 
 
 def _row(call: Call) -> tuple[Any, ...]:

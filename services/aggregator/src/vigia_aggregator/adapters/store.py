@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from vigia_aggregator.adapters.partitions import Partitions
+from vigia_aggregator.adapters.staging import stage
 from vigia_aggregator.adapters.tables import CHANNEL, DIMENSIONS, SCHEMA, inspections
 from vigia_aggregator.domain.buckets import LATENCY_BOUNDS
 from vigia_contracts.inspections import Inspection
@@ -33,9 +34,6 @@ _PREPARE: Final = text(
     f"create temporary table if not exists {_INCOMING} on commit delete rows as "  # noqa: S608
     f"select {', '.join(_COLUMNS)} from {SCHEMA}.inspections with no data"
 )
-# A wait for a lock or a slow disk ends in an error that the caller retries, not in a hung worker.
-_LIMITS: Final = text("select set_config('lock_timeout', '10s', false), set_config('statement_timeout', '30s', false)")
-_PREPARED: Final = "vigia_inspection_incoming"
 _LOCK: Final = text(f"select pg_advisory_xact_lock({_WRITER_LOCK})")
 
 
@@ -113,18 +111,8 @@ class InspectionStore:
             return set()
         await self._partitions.ensure({inspection.captured_at.date() for inspection in batch})
         async with self._engine.connect() as connection:
-            await _prepare(connection)
+            await stage(connection, _PREPARE)
             return await _write(connection, batch)
-
-
-async def _prepare(connection: AsyncConnection) -> None:
-    """Once per connection, in a transaction of its own, so that a batch needs as few round trips as it can."""
-    info = (await connection.get_raw_connection()).info
-    if _PREPARED not in info:
-        await connection.execute(_LIMITS)
-        await connection.execute(_PREPARE)
-        await connection.commit()
-        info[_PREPARED] = True
 
 
 async def _write(connection: AsyncConnection, batch: Sequence[Inspection]) -> set[UUID]:

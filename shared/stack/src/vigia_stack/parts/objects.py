@@ -67,7 +67,7 @@ class ObjectsPart(Part):
         store = self.store
         argv = [
             str(self._program), "--port", f"127.0.0.1:{self.port('objects')}", "--region", REGION, "--quiet",
-            "--health", "/health", "--iam-dir", str(self.site.data("objects-iam")),
+            "--keep-alive", "--health", "/health", "--iam-dir", str(self.site.data("objects-iam")),
             "posix", "--versioning-dir", str(self.site.data("objects-versions")), str(self.site.data("objects")),
         ]  # fmt: skip
         secrets = {"ROOT_ACCESS_KEY": store.access_key_id, "ROOT_SECRET_KEY": store.secret_access_key}
