@@ -190,7 +190,7 @@ def _labels(key: str, value: dict[str, Any]) -> tuple[str, ...]:
         _storable(name, where)
         if not isinstance(code, str) or _HEX_COLOR.fullmatch(code) is None:
             raise ManifestError(f"{where} has no hex-color of the form #rrggbb.")
-        if name.lower() == _BACKGROUND:
+        if name.upper() == "BACKGROUND":  # as training compares; lower() would make k of the Kelvin sign
             name = _BACKGROUND
         elif code.lower() == _WHITE:
             raise ManifestError(f"{where}: hex-color {code} is the background's.")
