@@ -79,8 +79,12 @@ def _deps(context: JobContext) -> Deps:
 
 async def _import_entries(context: JobContext, subject: str) -> None:
     deps = _deps(context)
+    if context.job.attempts >= _ATTEMPTS:
+        # The worker died again and again: if it is this that kills it, other jobs must not go on suffering.
+        await fail(deps.database, deps.objects, UUID(subject), "The import was broken off too often. Try again.")
+        return
     try:
-        await import_entries(deps.database, deps.objects, deps.settings.quotas, UUID(subject))
+        await import_entries(deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, UUID(subject))
     # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
@@ -92,6 +96,10 @@ async def _import_entries(context: JobContext, subject: str) -> None:
 
 async def _package_model(context: JobContext, subject: str) -> None:
     deps = _deps(context)
+    if context.job.attempts >= _ATTEMPTS:  # as above
+        message = "The packaging was broken off too often. Start another job."
+        await packaging.fail(deps.database, deps.objects, UUID(subject), message)
+        return
     try:
         await packaging.package(deps.database, deps.objects, UUID(subject))
     # A process boundary, as above.
@@ -119,7 +127,7 @@ async def _delete_project(context: JobContext, subject: str) -> None:
 async def _run_trial(context: JobContext, subject: str) -> None:
     deps = _deps(context)
     if context.job.attempts >= _ATTEMPTS:
-        # The worker died again and again: if it is the model that kills it, other jobs must not go on suffering.
+        # As above; here it may be the model.
         await trials.fail(deps.database, UUID(subject), "The trial was broken off too often.")
         return
     try:

@@ -41,6 +41,7 @@ from vigia_registry.models.errors import (
     ModelBusy,
     ModelNotFound,
     NotTrainable,
+    OutputForbidden,
     OutputUnavailable,
     OutputUnusable,
     TooManyModels,
@@ -49,6 +50,7 @@ from vigia_registry.models.errors import (
     UnitsOutOfOrder,
 )
 from vigia_registry.models.trainability import DatasetCounts, problems
+from vigia_registry.objects import fence_of
 from vigia_registry.packaging import repository as packaging
 from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import repository as project_rows
@@ -81,8 +83,8 @@ async def create(
     """A new version whose training is requested when the transaction commits.
 
     The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
-    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputUnusable,
-    OutputUnavailable, TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
+    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputForbidden,
+    OutputUnusable, OutputUnavailable, TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
     """
     tags.check(request.tags)
     # The slow part holds no lock: callers wait for each other only to be numbered.
@@ -95,6 +97,8 @@ async def create(
     if found:
         raise NotTrainable(found)
     objects.check(Seal(project.account_id, request.kms_key_id))
+    if request.output.bucket in fence_of(buckets, owner.account_id).own:
+        raise OutputForbidden(request.output.bucket)
     # The guide's own samples end the prefix with a slash; training joins it with exactly one.
     folder = request.output.prefix.rstrip("/")
     if not usable_key(f"{folder}/{_LONGEST_RESULT.format(project=project_name)}".lstrip("/")):
