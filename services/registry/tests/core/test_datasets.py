@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import import_entries
 from vigia_registry.entrypoints import http
 from vigia_registry.jobs import tasks
+from vigia_registry.models import snapshots
 from vigia_registry.objects import remove_below
 from vigia_runtime.errors import Transient
 from vigia_runtime.objects import ObjectNotFound, ObjectStore
@@ -25,7 +27,17 @@ from vigia_runtime.objects import ObjectNotFound, ObjectStore
 from .conftest import ACCOUNT, BUCKET, Registry, Running, answers, until
 from .manifests import IMAGES, line, manifest
 from .test_errors import refused
-from .test_lifecycle import OUTPUT, gone, requests_for, settled, trainable
+from .test_lifecycle import (
+    OUTPUT,
+    becomes,
+    completed,
+    describe,
+    gone,
+    report,
+    requests_for,
+    settled,
+    trainable,
+)
 
 
 @pytest.fixture(scope="module")
@@ -265,15 +277,17 @@ def test_results_go_to_a_bucket_of_the_customer(registry: Registry, lookout: Any
 def test_files_are_removed_a_page_at_a_time(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project may have left millions."""
     bucket, prefix = registry.settings.buckets.datasets, f"{uuid.uuid4().hex}/"
-    for key in [*(f"{prefix}{n // 500}/{n}" for n in range(1100)), f"{prefix[:-1]}-not/1"]:
-        registry.s3().put_object(Bucket=bucket, Key=key, Body=b"")
+    s3 = registry.s3()
+    with ThreadPoolExecutor(8) as pool:
+        names = [*(f"{prefix}{n // 500}/{n}" for n in range(1100)), f"{prefix[:-1]}-not/1"]
+        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b""), names))
 
     async def whole(*_: Any) -> None:
         raise AssertionError("everything is listed at once")
 
     monkeypatch.setattr(ObjectStore, "list", whole)
     registry.run(lambda deps: remove_below(deps.objects, bucket, prefix))
-    left = registry.s3().list_objects_v2(Bucket=bucket, Prefix=prefix[:-1])["Contents"]
+    left = s3.list_objects_v2(Bucket=bucket, Prefix=prefix[:-1])["Contents"]
     assert [item["Key"] for item in left] == [f"{prefix[:-1]}-not/1"]
     registry.run(lambda deps: remove_below(deps.objects, "nobody-has-this-bucket", prefix))
 
@@ -375,6 +389,58 @@ def test_deleting_the_test_dataset_makes_training_split_again(registry: Registry
     # Versions keep what they were trained on, whatever becomes of the dataset.
     snapshot = registry.opened(single.training_manifest.bucket, single.training_manifest.key)
     assert len(snapshot.splitlines()) == 63
+
+
+def test_snapshots_go_with_the_last_version_that_was_trained_on_them(
+    registry: Registry, lookout: Any, project: str
+) -> None:
+    def train() -> str:
+        arn: str = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+        report(registry, completed(arn))
+        becomes(lookout, project, "TRAINED", arn.rpartition("/")[2])
+        return arn
+
+    def delete(version: str) -> None:
+        lookout.delete_model(ProjectName=project, ModelVersion=version)
+        gone(lambda: describe(lookout, project, version))
+
+    def kept() -> int:
+        listed = registry.s3().list_objects_v2(Bucket=registry.settings.buckets.datasets)
+        return len([item for item in listed.get("Contents", []) if f"{project_id}/snapshots/" in item["Key"]])
+
+    [(project_id,)] = registry.sql("select id from registry.projects where name = %s", project)
+    trainable(registry, lookout, project)
+    train()
+    train()
+    update(lookout, project, line("new", False).encode())
+    [request] = requests_for(registry, train())
+    assert kept() == 2
+    delete("1")
+    assert kept() == 2
+    delete("2")
+    assert kept() == 1
+    # The third is the one that stayed.
+    assert registry.opened(request.training_manifest.bucket, request.training_manifest.key)
+
+
+def test_a_snapshot_that_was_removed_meanwhile_is_written_again(
+    registry: Registry, lookout: Any, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainable(registry, lookout, project)
+    write, removed = snapshots.write, []
+
+    async def hindered(*args: Any) -> Any:
+        ref = await write(*args)
+        if not removed:
+            removed.append(ref)
+            registry.s3().delete_object(Bucket=ref.bucket, Key=ref.key)
+        return ref
+
+    monkeypatch.setattr(snapshots, "write", hindered)
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    [request] = requests_for(registry, arn)
+    assert request.training_manifest == removed[0]
+    assert len(registry.opened(removed[0].bucket, removed[0].key).splitlines()) == 63
 
 
 def test_entries_are_filtered_by_any_combination(registry: Registry, lookout: Any, project: str) -> None:

@@ -1,4 +1,7 @@
-"""The deletion job of a model version: out of every Triton first, then its files, then its row."""
+"""The deletion job of a model version: out of every Triton first, then its files, then its row.
+
+The snapshots of the data sets that it was trained on go with the last version that was trained on them.
+"""
 
 from __future__ import annotations
 
@@ -34,5 +37,8 @@ async def delete_model(database: Database, objects: ObjectStore, bucket: str, mo
         project = await projects.lock_by_id(session, model.project_id)
         if project is not None:
             await remove_below(objects, bucket, artifact_prefix(project.name, model) + "/")
+            # The project is locked, so nobody begins to need them meanwhile.
+            for snapshot in await repository.snapshots_of_none_else(session, model):
+                await objects.delete(snapshot.bucket, snapshot.key)
         await tags.remove_all(session, model.arn)
         await repository.remove(session, model.id)

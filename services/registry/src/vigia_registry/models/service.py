@@ -112,6 +112,10 @@ async def create(
     await datasets.require_unchanged(session, project, DatasetKind.TRAIN, train)
     await datasets.require_unchanged(session, project, DatasetKind.TEST, test)
     await _check_limits(session, limits, owner, project)
+    for dataset, ref in ((train, train_ref), (test, test_ref)):
+        # Gone where the last version that needed it was deleted since it was written; from here on it stays.
+        if dataset is not None and ref is not None and not await objects.exists(ref.bucket, ref.key):
+            await snapshots.write(session, objects, buckets.datasets, project, dataset.id)
     model = _new_version(project, await project_rows.take_version(session, project.id), request, train_ref, test_ref)
     await repository.add(session, model)
     await tags.put(session, Resource.MODEL, model.arn, request.tags, limits.tags)
