@@ -118,11 +118,11 @@ _DEBRIS: Final = [
 ]
 
 
-def _broken(text: bytes, broken: bool, where: float, debris: bytes, cut: int) -> bytes:
+def _broken(text: bytes, broken: bool, where: float, debris: int, cut: int) -> bytes:
     if not broken:
         return text
     at = int(where * len(text))
-    return text[:at] + debris + text[at + cut :]
+    return text[:at] + _DEBRIS[debris] + text[at + cut :]
 
 
 _encoded = st.builds(
@@ -136,7 +136,7 @@ lines = st.builds(
     _encoded,
     st.sampled_from([False, False, True]),
     st.floats(0, 1),
-    st.sampled_from(_DEBRIS),
+    st.integers(0, len(_DEBRIS) - 1),
     st.integers(0, 8),
 )
 
@@ -200,7 +200,11 @@ def _run(number: int, begin: int) -> Counter[str]:
 
 def _kind(message: str) -> str:
     """A message without what is peculiar to its line."""
-    said = re.sub(r"""'[^']*'|"[^"]*"|entry \S+|#[0-9a-fA-F]{6}|\S*-\S*""", "", message.removeprefix("Line 7: "))
+    said = re.sub(
+        r"""'[^']*'|"[^"]*"|entry .*?(?=:| has | is | stands )|#[0-9a-fA-F]{6}|\S*-\S*""",
+        "",
+        message.removeprefix("Line 7: "),
+    )
     words = re.findall(r"[A-Za-z]+", said)
     return " ".join(words)[:50]
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from procrastinate import RetryDecision
 
+from vigia_contracts.training import TrainingRequest
 from vigia_registry.datasets import importer
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import import_entries
@@ -238,6 +240,39 @@ def test_an_import_that_kills_its_workers_is_given_up(quiet: Registry) -> None:
     assert entries(lookout, project) == []
 
 
+def test_a_failure_that_cannot_be_told_is_told_later(quiet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is away at the very moment at which the last attempt gives up."""
+    lookout, project = quiet.client(), f"p-{uuid.uuid4().hex[:8]}"
+    lookout.create_project(ProjectName=project)
+    place = source(quiet.put(manifest(2, 1)))
+    lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=place)
+    [(dataset_id,)] = quiet.sql(
+        "select d.id from registry.datasets d join registry.projects p on p.id = d.project_id where p.name = %s",
+        project,
+    )
+
+    async def away(*_: Any) -> None:
+        raise Transient("away")
+
+    async def attempt(deps: Any, number: int) -> RetryDecision | None:
+        job: Any = SimpleNamespace(attempts=number)
+        context: Any = SimpleNamespace(job=job, additional_context={tasks.DEPS: deps})
+        try:
+            await tasks._import_entries(context, str(dataset_id))
+        except Exception as error:
+            return tasks._Again(6).get_retry_decision(exception=error, job=job)
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "import_entries", away)
+        patched.setattr(tasks, "fail", away)
+        for number in (4, 5, 6, 7):
+            assert quiet.run(partial(attempt, number=number)) is not None
+        assert status(lookout, project) == "CREATE_IN_PROGRESS"
+    assert quiet.run(partial(attempt, number=8)) is None
+    assert status(lookout, project) == "CREATE_FAILED"
+
+
 def test_an_account_names_nothing_of_others_in_the_buckets_that_all_share(
     registry: Registry, lookout: Any, project: str
 ) -> None:
@@ -389,6 +424,25 @@ def test_deleting_the_test_dataset_makes_training_split_again(registry: Registry
     # Versions keep what they were trained on, whatever becomes of the dataset.
     snapshot = registry.opened(single.training_manifest.bucket, single.training_manifest.key)
     assert len(snapshot.splitlines()) == 63
+
+
+def test_masks_are_added_to_images_that_were_only_classified(registry: Registry, lookout: Any, project: str) -> None:
+    before = create(registry, lookout, project, manifest(20, 20))
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    [classified] = requests_for(registry, arn)
+    after = update(lookout, project, manifest(0, 20, "cracked"))
+    assert after["Status"] == "UPDATE_COMPLETE"
+    assert after["ImageStats"] == before["ImageStats"] == {"Total": 40, "Labeled": 40, "Normal": 20, "Anomaly": 20}
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    [segmented] = requests_for(registry, arn)
+
+    def masks(request: TrainingRequest) -> int:
+        place = request.training_manifest
+        return sum(
+            "anomaly-mask-ref" in json.loads(text) for text in registry.opened(place.bucket, place.key).splitlines()
+        )
+
+    assert (masks(classified), masks(segmented)) == (0, 20)
 
 
 def test_snapshots_go_with_the_last_version_that_was_trained_on_them(

@@ -14,7 +14,7 @@ from vigia_registry.datasets.manifest import Entry, ManifestError, bucket_of, re
 from vigia_registry.db import Database
 from vigia_registry.objects import fence_of, stream
 from vigia_registry.settings import QuotaSettings
-from vigia_runtime.errors import AccessDenied
+from vigia_runtime.errors import AccessDenied, AppError, Transient
 from vigia_runtime.logging import get_logger
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
 from vigia_runtime.settings import BucketSettings
@@ -76,9 +76,14 @@ async def fail(database: Database, objects: ObjectStore, dataset_id: UUID, messa
     """Settle the state of a dataset whose import came to nothing; its entries are as they were before."""
     async with database.transaction() as session:
         dataset = await repository.by_id(session, dataset_id)
-    if dataset is not None:
-        await _give_up(database, dataset, message)
+    if dataset is None:
+        return
+    await _give_up(database, dataset, message)
+    try:
         await _finish(database, objects, dataset)
+    except (Transient, AppError) as error:
+        # It is settled by then, and so the customer may have begun something new.
+        log.warning("changes of a failed update stay", dataset=str(dataset_id), error=str(error))
 
 
 async def _give_up(database: Database, before: Dataset, message: str) -> None:
