@@ -50,5 +50,5 @@ chart: setup ## install helm, check the chart and test what it renders
 docs: setup ## write what is generated: AsyncAPI, event schemas
 	@.venv/bin/vigia-contracts write shared/contracts/generated
 
-lock: setup ## write requirements.lock and services/*/requirements.lock after a change of dependencies
+lock: setup ## write all requirements.lock after a change of dependencies; UPGRADE=1 moves every version
 	@scripts/lock

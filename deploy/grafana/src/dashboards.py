@@ -308,9 +308,48 @@ def pipeline() -> Dashboard:
     )
 
 
+def lookout() -> Dashboard:
+    """For whoever owns the projects: what the console of Lookout for Vision showed of them, over any range of time."""
+    images = 'vigia_lookout_images_total{outcome="processed"}'
+    anomalies = "vigia_lookout_anomalies_total"
+    figures = (
+        "sum(sum) filter (where metric = 'ProcessedImageCount') as \"Images processed\", "
+        "sum(sum) filter (where metric = 'DetectedAnomalyCount') as \"Anomalies detected\", "
+        "round((100 * sum(sum) filter (where metric = 'DetectedAnomalyCount') "
+        "/ nullif(sum(sum) filter (where metric = 'ProcessedImageCount'), 0))::numeric, 2) "
+        'as "Anomaly ratio (percent)" '
+        "from inspection.samples where resolution = 'hour' "
+        "and metric in ('ProcessedImageCount', 'DetectedAnomalyCount') and $__timeFilter(last_at)"
+    )
+    return (
+        _dashboard("Lookout for Vision", "vigia-lookout", "Images and anomalies of DetectAnomalies, by project.")
+        .refresh("1m")
+        .time("now-7d", "now")
+        .with_row(Row("Overview"))
+        .with_panel(
+            rows(
+                "All projects",
+                f'select count(distinct project) as "Projects", {figures}',
+                what="By the hour, for 15 months. A project counts that was asked in the time range.",
+                height=4,
+            )
+        )
+        .with_row(Row("Projects"))
+        .with_panel(
+            rows(
+                "By project",
+                f'select project as "Project", {figures} group by project order by project',
+                what="By the hour, for 15 months.",
+            )
+        )
+        .with_panel(lines("Images an hour", "short", promql(f"sum by (project) (increase({images}[1h]))")))
+        .with_panel(lines("Anomalies an hour", "short", promql(f"sum by (project) (increase({anomalies}[1h]))")))
+    )
+
+
 def texts() -> dict[str, str]:
     """Every dashboard as JSON, by its file name."""
-    boards = {"line.json": line_overview(), "pipeline.json": pipeline()}
+    boards = {"line.json": line_overview(), "lookout.json": lookout(), "pipeline.json": pipeline()}
     return {name: JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n" for name, board in boards.items()}
 
 
@@ -324,7 +363,7 @@ def main() -> None:
         (OUT / name).write_text(text)
 
 
-__all__ = ["POSTGRES", "PROMETHEUS", "line_overview", "main", "pipeline", "texts"]
+__all__ = ["POSTGRES", "PROMETHEUS", "line_overview", "lookout", "main", "pipeline", "texts"]
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ import botocore.session
 import pytest
 from pydantic import SecretStr
 
+from vigia_runtime import objects
 from vigia_runtime.errors import AccessDenied, Transient
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore, UnusableKey, usable_key
 from vigia_runtime.sealing import Seal, SealError, UnknownKey
@@ -186,6 +187,19 @@ async def test_a_missing_bucket_is_not_a_missing_key(store_settings: ObjectSetti
     ):
         with pytest.raises(BucketNotFound):
             await call
+
+
+async def test_what_only_begins_like_a_sealed_object_is_never_held_as_a_whole(
+    store_settings: ObjectSettings, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may write such a thing, as large as he likes."""
+    store = ObjectStore(store_settings.model_copy(update={"sealing_key": SecretStr("k" * 32)}))
+    data = b"VGS1" + bytes(1000)
+    await store.put(bucket, "k", data)
+    with pytest.raises(SealError):
+        [chunk async for chunk in store.get_stream(bucket, "k", 100)]
+    monkeypatch.setattr(objects, "_MOST_OPENED", len(data) - 1)
+    assert b"".join([chunk async for chunk in store.get_stream(bucket, "k", 100)]) == data
 
 
 async def test_wrong_keys_and_no_store(store_settings: ObjectSettings, bucket: str) -> None:

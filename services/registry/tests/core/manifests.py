@@ -29,8 +29,8 @@ def line(name: str, anomaly: bool | None, label: str | None = None, bucket: str 
     return json.dumps({**entry, **more})
 
 
-def manifest(normal: int, anomaly: int, label: str | None = None, prefix: str = "") -> bytes:
+def manifest(normal: int, anomaly: int, label: str | None = None, prefix: str = "", bucket: str = IMAGES) -> bytes:
     """JSON Lines with so many normal and anomalous images."""
-    lines = [line(f"{prefix}normal-{n}", False) for n in range(normal)]
-    lines += [line(f"{prefix}anomaly-{n}", True, label) for n in range(anomaly)]
+    lines = [line(f"{prefix}normal-{n}", False, bucket=bucket) for n in range(normal)]
+    lines += [line(f"{prefix}anomaly-{n}", True, label, bucket) for n in range(anomaly)]
     return "\n".join(lines).encode() + b"\n"

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
+from procrastinate import RetryDecision
 
+from vigia_contracts.training import TrainingRequest
+from vigia_registry.datasets import importer
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import import_entries
 from vigia_registry.entrypoints import http
+from vigia_registry.jobs import tasks
+from vigia_registry.models import snapshots
+from vigia_registry.objects import remove_below
+from vigia_runtime.errors import Transient
+from vigia_runtime.objects import ObjectNotFound, ObjectStore
 
-from .conftest import BUCKET, Registry, Running, answers, until
+from .conftest import ACCOUNT, BUCKET, Registry, Running, answers, until
 from .manifests import IMAGES, line, manifest
 from .test_errors import refused
-from .test_lifecycle import OUTPUT, gone, requests_for, settled, trainable
+from .test_lifecycle import (
+    OUTPUT,
+    becomes,
+    completed,
+    describe,
+    gone,
+    report,
+    requests_for,
+    settled,
+    trainable,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +63,7 @@ def work(registry: Registry, project: str) -> None:
         if state == "DELETE_IN_PROGRESS":
             await delete_dataset(deps.database, dataset_id)
         else:
-            await import_entries(deps.database, deps.objects, deps.settings.quotas, dataset_id)
+            await import_entries(deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, dataset_id)
 
     registry.run(job)
 
@@ -135,6 +156,175 @@ def test_a_job_that_comes_again_changes_nothing(quiet: Registry) -> None:
         work(quiet, project)
         assert status(lookout, project) == "CREATE_COMPLETE"
         assert len(entries(lookout, project)) == 3
+
+
+@pytest.mark.parametrize("then", ["a manifest", "nothing, for it is gone"])
+def test_an_import_that_was_overtaken_changes_nothing(
+    quiet: Registry, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """A worker that was thought dead goes on reading, while another one has done its job and the customer goes on."""
+    lookout, project = quiet.client(), f"p-{uuid.uuid4().hex[:8]}"
+    where = {"ProjectName": project, "DatasetType": "train"}
+    lookout.create_project(ProjectName=project)
+    lookout.create_dataset(**where, DatasetSource=source(quiet.put(manifest(2, 1))))
+    [(dataset_id,)] = quiet.sql(
+        "select d.id from registry.datasets d join registry.projects p on p.id = d.project_id where p.name = %s",
+        project,
+    )
+    read = importer.stream
+
+    async def slow(objects: Any, place: Any) -> AsyncIterator[bytes]:
+        monkeypatch.setattr(importer, "stream", read)
+        await asyncio.to_thread(work, quiet, project)
+        assert status(lookout, project) == "CREATE_COMPLETE"
+        lookout.update_dataset_entries(**where, Changes=line("normal-0", True).encode())
+        if then != "a manifest":
+            raise ObjectNotFound(place.bucket, place.key)
+        async for chunk in read(objects, place):
+            yield chunk
+
+    monkeypatch.setattr(importer, "stream", slow)
+    quiet.run(
+        lambda deps: import_entries(
+            deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, dataset_id
+        )
+    )
+    assert status(lookout, project) == "UPDATE_IN_PROGRESS"
+    work(quiet, project)
+    assert status(lookout, project) == "UPDATE_COMPLETE"
+    assert lookout.describe_dataset(**where)["DatasetDescription"]["ImageStats"]["Anomaly"] == 2
+
+
+def test_changes_go_also_when_their_job_was_broken_off_before_it_removed_them(
+    quiet: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookout, project = quiet.client(), f"p-{uuid.uuid4().hex[:8]}"
+    lookout.create_project(ProjectName=project)
+    lookout.create_dataset(ProjectName=project, DatasetType="train")
+
+    async def broken(*_: Any) -> None:
+        raise Transient("the store does not answer")
+
+    for changes, end in (
+        (line("a", False).encode(), "UPDATE_COMPLETE"),
+        (b"not json", "UPDATE_FAILED_ROLLBACK_COMPLETE"),
+    ):
+        lookout.update_dataset_entries(ProjectName=project, DatasetType="train", Changes=changes)
+        with monkeypatch.context() as patched:
+            patched.setattr(ObjectStore, "delete", broken)
+            with pytest.raises(Transient):
+                work(quiet, project)
+        assert status(lookout, project) == end
+        work(quiet, project)
+        listed = quiet.s3().list_objects_v2(Bucket=quiet.settings.buckets.datasets)
+        [(project_id,)] = quiet.sql("select id from registry.projects where name = %s", project)
+        assert not [item for item in listed.get("Contents", []) if f"{project_id}/changes/" in item["Key"]]
+
+
+def test_an_import_that_kills_its_workers_is_given_up(quiet: Registry) -> None:
+    lookout, project = quiet.client(), f"p-{uuid.uuid4().hex[:8]}"
+    lookout.create_project(ProjectName=project)
+    place = source(quiet.put(manifest(2, 1)))
+    lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=place)
+    [(dataset_id,)] = quiet.sql(
+        "select d.id from registry.datasets d join registry.projects p on p.id = d.project_id where p.name = %s",
+        project,
+    )
+
+    async def attempt(deps: Any) -> None:
+        context: Any = SimpleNamespace(job=SimpleNamespace(attempts=6), additional_context={tasks.DEPS: deps})
+        await tasks._import_entries(context, str(dataset_id))
+
+    quiet.run(attempt)
+    assert status(lookout, project) == "CREATE_FAILED"
+    assert entries(lookout, project) == []
+
+
+def test_a_failure_that_cannot_be_told_is_told_later(quiet: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is away at the very moment at which the last attempt gives up."""
+    lookout, project = quiet.client(), f"p-{uuid.uuid4().hex[:8]}"
+    lookout.create_project(ProjectName=project)
+    place = source(quiet.put(manifest(2, 1)))
+    lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=place)
+    [(dataset_id,)] = quiet.sql(
+        "select d.id from registry.datasets d join registry.projects p on p.id = d.project_id where p.name = %s",
+        project,
+    )
+
+    async def away(*_: Any) -> None:
+        raise Transient("away")
+
+    async def attempt(deps: Any, number: int) -> RetryDecision | None:
+        job: Any = SimpleNamespace(attempts=number)
+        context: Any = SimpleNamespace(job=job, additional_context={tasks.DEPS: deps})
+        try:
+            await tasks._import_entries(context, str(dataset_id))
+        except Exception as error:
+            return tasks._Again(6).get_retry_decision(exception=error, job=job)
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "import_entries", away)
+        patched.setattr(tasks, "fail", away)
+        for number in (4, 5, 6, 7):
+            assert quiet.run(partial(attempt, number=number)) is not None
+        assert status(lookout, project) == "CREATE_IN_PROGRESS"
+    assert quiet.run(partial(attempt, number=8)) is None
+    assert status(lookout, project) == "CREATE_FAILED"
+
+
+def test_an_account_names_nothing_of_others_in_the_buckets_that_all_share(
+    registry: Registry, lookout: Any, project: str
+) -> None:
+    """Their snapshots, models and stored images lie there, and Vigia itself may open them."""
+    own = registry.settings.buckets.datasets
+    theirs = f"222233334444/{uuid.uuid4()}/snapshots/x.manifest"
+    registry.s3().put_object(Bucket=own, Key=theirs, Body=manifest(2, 1))
+    place = source({"Bucket": own, "Key": theirs})
+    error = refused(lambda: lookout.create_dataset(ProjectName=project, DatasetType="train", DatasetSource=place))
+    assert (error["code"], error["status"]) == ("ValidationException", 400)
+    assert f"of Vigia's bucket {own} only what begins with {ACCOUNT}/ is yours" in error["message"]
+
+    evidence = registry.settings.buckets.evidence
+    mask = json.loads(line("b", True, "cracked", bucket=evidence))
+    mask["source-ref"] = f"s3://{evidence}/{ACCOUNT}/b.jpg"
+    for text in (line("a", False, bucket=evidence), json.dumps(mask)):
+        failed = create(registry, lookout, project, text.encode())
+        assert failed["Status"] == "CREATE_FAILED"
+        assert f"Line 1: of Vigia's bucket {evidence} only what begins with {ACCOUNT}/" in failed["StatusMessage"]
+        lookout.delete_dataset(ProjectName=project, DatasetType="train")
+        gone(lambda: lookout.describe_dataset(ProjectName=project, DatasetType="train"))
+    mask["anomaly-mask-ref"] = f"s3://{evidence}/{ACCOUNT}/b.mask.png"
+    assert create(registry, lookout, project, json.dumps(mask).encode())["Status"] == "CREATE_COMPLETE"
+    assert update(lookout, project, manifest(20, 20, bucket=evidence))["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+
+
+def test_results_go_to_a_bucket_of_the_customer(registry: Registry, lookout: Any, project: str) -> None:
+    trainable(registry, lookout, project)
+    for bucket in (registry.settings.buckets.artifacts, registry.settings.buckets.evidence):
+        output = {"S3Location": {"Bucket": bucket, "Prefix": f"{ACCOUNT}/mine"}}
+        error = refused(lambda: lookout.create_model(ProjectName=project, OutputConfig=output))  # noqa: B023
+        assert (error["code"], error["status"]) == ("ValidationException", 400)
+        assert f"{bucket} is Vigia's own" in error["message"]
+    assert lookout.list_models(ProjectName=project)["Models"] == []
+
+
+def test_files_are_removed_a_page_at_a_time(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project may have left millions."""
+    bucket, prefix = registry.settings.buckets.datasets, f"{uuid.uuid4().hex}/"
+    s3 = registry.s3()
+    with ThreadPoolExecutor(8) as pool:
+        names = [*(f"{prefix}{n // 500}/{n}" for n in range(1100)), f"{prefix[:-1]}-not/1"]
+        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b""), names))
+
+    async def whole(*_: Any) -> None:
+        raise AssertionError("everything is listed at once")
+
+    monkeypatch.setattr(ObjectStore, "list", whole)
+    registry.run(lambda deps: remove_below(deps.objects, bucket, prefix))
+    left = s3.list_objects_v2(Bucket=bucket, Prefix=prefix[:-1])["Contents"]
+    assert [item["Key"] for item in left] == [f"{prefix[:-1]}-not/1"]
+    registry.run(lambda deps: remove_below(deps.objects, "nobody-has-this-bucket", prefix))
 
 
 def test_a_poller_sees_the_rollback_and_the_old_entries(registry: Registry, lookout: Any, project: str) -> None:
@@ -234,6 +424,77 @@ def test_deleting_the_test_dataset_makes_training_split_again(registry: Registry
     # Versions keep what they were trained on, whatever becomes of the dataset.
     snapshot = registry.opened(single.training_manifest.bucket, single.training_manifest.key)
     assert len(snapshot.splitlines()) == 63
+
+
+def test_masks_are_added_to_images_that_were_only_classified(registry: Registry, lookout: Any, project: str) -> None:
+    before = create(registry, lookout, project, manifest(20, 20))
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    [classified] = requests_for(registry, arn)
+    after = update(lookout, project, manifest(0, 20, "cracked"))
+    assert after["Status"] == "UPDATE_COMPLETE"
+    assert after["ImageStats"] == before["ImageStats"] == {"Total": 40, "Labeled": 40, "Normal": 20, "Anomaly": 20}
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    [segmented] = requests_for(registry, arn)
+
+    def masks(request: TrainingRequest) -> int:
+        place = request.training_manifest
+        return sum(
+            "anomaly-mask-ref" in json.loads(text) for text in registry.opened(place.bucket, place.key).splitlines()
+        )
+
+    assert (masks(classified), masks(segmented)) == (0, 20)
+
+
+def test_snapshots_go_with_the_last_version_that_was_trained_on_them(
+    registry: Registry, lookout: Any, project: str
+) -> None:
+    def train() -> str:
+        arn: str = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+        report(registry, completed(arn))
+        becomes(lookout, project, "TRAINED", arn.rpartition("/")[2])
+        return arn
+
+    def delete(version: str) -> None:
+        lookout.delete_model(ProjectName=project, ModelVersion=version)
+        gone(lambda: describe(lookout, project, version))
+
+    def kept() -> int:
+        listed = registry.s3().list_objects_v2(Bucket=registry.settings.buckets.datasets)
+        return len([item for item in listed.get("Contents", []) if f"{project_id}/snapshots/" in item["Key"]])
+
+    [(project_id,)] = registry.sql("select id from registry.projects where name = %s", project)
+    trainable(registry, lookout, project)
+    train()
+    train()
+    update(lookout, project, line("new", False).encode())
+    [request] = requests_for(registry, train())
+    assert kept() == 2
+    delete("1")
+    assert kept() == 2
+    delete("2")
+    assert kept() == 1
+    # The third is the one that stayed.
+    assert registry.opened(request.training_manifest.bucket, request.training_manifest.key)
+
+
+def test_a_snapshot_that_was_removed_meanwhile_is_written_again(
+    registry: Registry, lookout: Any, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainable(registry, lookout, project)
+    write, removed = snapshots.write, []
+
+    async def hindered(*args: Any) -> Any:
+        ref = await write(*args)
+        if not removed:
+            removed.append(ref)
+            registry.s3().delete_object(Bucket=ref.bucket, Key=ref.key)
+        return ref
+
+    monkeypatch.setattr(snapshots, "write", hindered)
+    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
+    [request] = requests_for(registry, arn)
+    assert request.training_manifest == removed[0]
+    assert len(registry.opened(removed[0].bucket, removed[0].key).splitlines()) == 63
 
 
 def test_entries_are_filtered_by_any_combination(registry: Registry, lookout: Any, project: str) -> None:

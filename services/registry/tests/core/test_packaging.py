@@ -35,7 +35,7 @@ from vigia_registry.packaging.domain import (
 from vigia_registry.packaging.errors import BadCompilerOptions, BadTarget
 from vigia_registry.projects import service as projects
 from vigia_runtime.errors import Transient
-from vigia_runtime.objects import ObjectStore
+from vigia_runtime.objects import MOST_KEY_BYTES, ObjectStore
 from vigia_vision import Artifact
 
 from .commands import aws
@@ -344,6 +344,7 @@ def test_a_target_is_one_device_or_one_platform() -> None:
         {"Configuration": greengrass("c", S3OutputLocation={"Bucket": BUCKET, "Prefix": "x" * 990})},
         {"Configuration": greengrass("c", S3OutputLocation={"Bucket": BUCKET, "Prefix": "a//b"})},
         {"Configuration": greengrass("c", S3OutputLocation={"Bucket": BUCKET, "Prefix": "a/../b"})},
+        {"Configuration": greengrass("c", S3OutputLocation={"Bucket": "vigia-artifacts"})},
         {"Configuration": greengrass("..")},
         {"Configuration": greengrass("c", S3OutputLocation={"Bucket": "nobody-has-this-bucket"})},
         {"Configuration": greengrass("c", TargetPlatform=None)},
@@ -360,7 +361,7 @@ def test_a_target_is_one_device_or_one_platform() -> None:
         {"Configuration": greengrass("c", Tags=[{"Key": "a"}])},
         {"Configuration": greengrass("c", Tags=[{"Key": "aws:a", "Value": ""}])},
     ],
-    ids=range(34),
+    ids=range(35),
 )
 def test_what_breaks_a_constraint_is_a_validation_exception(
     lookout: Any, project: str, arn: str, component: str, parameters: dict[str, Any]
@@ -552,7 +553,9 @@ def asked(alone: Registry, component: str) -> uuid.UUID:
     async def job(deps: Deps) -> uuid.UUID:
         async with deps.database.transaction() as session:
             request = PackagingRequest(configuration=configuration)
-            made = await service.start(session, deps.objects, deps.settings.limits, owner, name, 1, request)
+            made = await service.start(
+                session, deps.objects, deps.settings.buckets, deps.settings.limits, owner, name, 1, request
+            )
         return made.id
 
     alone.run(project)
@@ -633,8 +636,37 @@ def test_what_cannot_be_written_fails_and_leaves_nothing(
     assert written(alone, component, "1.0.0") == {}
 
 
+def test_a_job_that_kills_its_workers_is_given_up(alone: Registry, component: str) -> None:
+    job = asked(alone, component)
+
+    async def run(deps: Deps) -> None:
+        context: Any = SimpleNamespace(job=SimpleNamespace(attempts=6), additional_context={tasks.DEPS: deps})
+        await tasks._package_model(context, str(job))
+
+    alone.run(run)
+    assert state(alone, job) == "FAILED"
+    assert written(alone, component, "1.0.0") == {}
+
+
+def test_a_key_is_as_long_as_the_store_takes_it(registry: Registry, lookout: Any, project: str, arn: str) -> None:
+    """One byte more is refused when the job is asked for, not when it writes."""
+    component = f"c{uuid.uuid4().hex[:8]}"
+    longest = MOST_KEY_BYTES - len(f"/{component}/1.0.0/{uuid.uuid4()}/settings.json")
+
+    def start(length: int) -> str:
+        prefix = "/".join(["p" * 200] * 6)[: length - 1] + "p"
+        place = {"Bucket": BUCKET, "Prefix": prefix}
+        configuration = greengrass(component, S3OutputLocation=place, ComponentVersion="1.0.0")
+        answer = lookout.start_model_packaging_job(ProjectName=project, ModelVersion="1", Configuration=configuration)
+        return str(answer["JobName"])
+
+    assert refused(lambda: start(longest + 1))["code"] == "ValidationException"
+    assert done(lookout, project, start(longest))["Status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("written_last", ["model.zip", "tags.json"])
 def test_a_job_given_up_meanwhile_gets_no_recipe(
-    alone: Registry, component: str, monkeypatch: pytest.MonkeyPatch
+    alone: Registry, component: str, monkeypatch: pytest.MonkeyPatch, written_last: str
 ) -> None:
     """A worker believed dead goes on after another one has failed the job."""
     job = asked(alone, component)
@@ -642,7 +674,7 @@ def test_a_job_given_up_meanwhile_gets_no_recipe(
 
     async def slow(self: ObjectStore, bucket: str, key: str, *args: Any, **more: Any) -> Any:
         ref = await put(self, bucket, key, *args, **more)
-        if key.endswith("tags.json"):
+        if key.endswith(written_last):
             await asyncio.to_thread(alone.run, lambda deps: jobs.fail(deps.database, deps.objects, job, "given up"))
         return ref
 

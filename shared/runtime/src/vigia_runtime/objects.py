@@ -28,6 +28,9 @@ _CLIENT: Any = {"timeout": "60s", "connect_timeout": "3s"}
 _NO_KEY = ".vigia-bucket-probe"
 #: The longest key, bytes of its UTF-8.
 MOST_KEY_BYTES = 1023
+#: The largest object, bytes, that is held as a whole to be opened where it is asked for in pieces. What is sealed and
+#: read so is smaller; what is larger only begins like it, and anybody may write that.
+_MOST_OPENED = 64 * 1024 * 1024
 #: What a store says of a bucket's name, or of a version, that cannot be.
 _NO_BUCKET = ("NoSuchBucket", "InvalidBucketName")
 _NO_VERSION = ("NoSuchVersion", "Invalid version id")
@@ -114,7 +117,8 @@ class ObjectStore:
         async with self._errors(bucket, _usable(bucket, key)):
             result = await obstore.get_async(self._store(bucket), key, options=_version(version_id))
             async for chunk in result.stream(min_chunk_size=chunk_bytes):
-                if first and self._keyring is not None and is_sealed(bytes(chunk)):
+                sealed = first and self._keyring is not None and is_sealed(bytes(chunk))
+                if sealed and result.meta["size"] <= _MOST_OPENED:
                     yield await self.get(bucket, key, version_id)
                     return
                 first = False

@@ -48,7 +48,7 @@ class DatasetChanged(Conflict):
 
 
 class ManifestUnavailable(InvalidInput):
-    """The manifest's bucket or object does not exist, or is larger than allowed."""
+    """The manifest's bucket or object does not exist, may not be named, or is larger than allowed."""
 
     def __init__(self, message: str) -> None:
         super().__init__("manifest_unavailable", message)

@@ -12,19 +12,38 @@ from vigia_registry.datasets import repository
 from vigia_registry.datasets.domain import Dataset, DatasetKind, DatasetState
 from vigia_registry.datasets.manifest import Entry, ManifestError, bucket_of, read_entries
 from vigia_registry.db import Database
-from vigia_registry.objects import stream
+from vigia_registry.objects import fence_of, stream
 from vigia_registry.settings import QuotaSettings
-from vigia_runtime.errors import AccessDenied
+from vigia_runtime.errors import AccessDenied, AppError, Transient
+from vigia_runtime.logging import get_logger
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.settings import BucketSettings
+
+log = get_logger(__name__)
 
 _BATCH = 500
 _DONE = {
     DatasetState.CREATE_IN_PROGRESS: (DatasetState.CREATE_COMPLETE, "The dataset was created successfully."),
     DatasetState.UPDATE_IN_PROGRESS: (DatasetState.UPDATE_COMPLETE, "The dataset was updated successfully."),
 }
+#: States of a dataset whose source are changes, which waited in a bucket of ours. A manifest is the customer's.
+_CHANGED = frozenset(
+    {
+        DatasetState.UPDATE_IN_PROGRESS,
+        DatasetState.UPDATE_COMPLETE,
+        DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS,
+        DatasetState.UPDATE_FAILED_ROLLBACK_COMPLETE,
+    }
+)
 
 
-async def import_entries(database: Database, objects: ObjectStore, quotas: QuotaSettings, dataset_id: UUID) -> None:
+class _OvertakenError(Exception):
+    """The dataset is not what it was when the import began: another worker took this one for dead and did the job."""
+
+
+async def import_entries(
+    database: Database, objects: ObjectStore, buckets: BucketSettings, quotas: QuotaSettings, dataset_id: UUID
+) -> None:
     """Read the dataset's source into its entries and settle its state.
 
     Safe to repeat: a dataset that waits for nothing is left alone. Transient errors of the store and the database
@@ -32,61 +51,82 @@ async def import_entries(database: Database, objects: ObjectStore, quotas: Quota
     """
     async with database.transaction() as session:
         dataset = await repository.by_id(session, dataset_id)
-    if dataset is None or dataset.state not in _DONE or dataset.source is None:
-        await _finish_rollback(database, dataset_id)
+    if dataset is None:
+        return
+    if dataset.state not in _DONE or dataset.source is None:
+        await _finish(database, objects, dataset)
         return
     try:
         async with database.transaction() as session:
-            await _copy(session, objects, quotas, dataset, dataset.source)
-            # Locked only now, so that a long import makes nobody wait. The state is still the one read above: only
-            # this job leaves it, and jobs about one dataset run one after the other.
-            await repository.lock_by_id(session, dataset_id)
+            await _copy(session, objects, buckets, quotas, dataset, dataset.source)
+            # Locked only now, so that a long import makes nobody wait.
+            if await repository.lock_by_id(session, dataset_id) != dataset:
+                raise _OvertakenError
             state, message = _DONE[dataset.state]
             await repository.move(session, dataset, state, message)
+    except _OvertakenError:
+        log.warning("an import was overtaken and changes nothing", dataset=str(dataset_id))
+        return
     except ManifestError as error:
-        await fail(database, objects, dataset_id, str(error))
-    else:
-        await _forget_changes(objects, dataset)
+        await _give_up(database, dataset, str(error))
+    await _finish(database, objects, dataset)
 
 
 async def fail(database: Database, objects: ObjectStore, dataset_id: UUID, message: str) -> None:
     """Settle the state of a dataset whose import came to nothing; its entries are as they were before."""
     async with database.transaction() as session:
-        dataset = await repository.lock_by_id(session, dataset_id)
-        if dataset is not None and dataset.state is DatasetState.CREATE_IN_PROGRESS:
-            await repository.move(session, dataset, DatasetState.CREATE_FAILED, message)
-        if dataset is not None and dataset.state is DatasetState.UPDATE_IN_PROGRESS:
-            await repository.move(session, dataset, DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS, message)
-    await _finish_rollback(database, dataset_id)
-    if dataset is not None:
-        await _forget_changes(objects, dataset)
+        dataset = await repository.by_id(session, dataset_id)
+    if dataset is None:
+        return
+    await _give_up(database, dataset, message)
+    try:
+        await _finish(database, objects, dataset)
+    except (Transient, AppError) as error:
+        # It is settled by then, and so the customer may have begun something new.
+        log.warning("changes of a failed update stay", dataset=str(dataset_id), error=str(error))
 
 
-async def _forget_changes(objects: ObjectStore, dataset: Dataset) -> None:
-    """Changes waited in a bucket of ours; a manifest is the customer's."""
-    if dataset.state is DatasetState.UPDATE_IN_PROGRESS and dataset.source is not None:
-        await objects.delete(dataset.source.bucket, dataset.source.key)
-
-
-async def _finish_rollback(database: Database, dataset_id: UUID) -> None:
-    """The database has rolled back by itself; the state in between is there for clients that expect it."""
+async def _give_up(database: Database, before: Dataset, message: str) -> None:
+    """The import of the dataset as it was ``before`` has failed."""
     async with database.transaction() as session:
-        dataset = await repository.lock_by_id(session, dataset_id)
+        if await repository.lock_by_id(session, before.id) != before:
+            return
+        if before.state is DatasetState.CREATE_IN_PROGRESS:
+            await repository.move(session, before, DatasetState.CREATE_FAILED, message)
+        if before.state is DatasetState.UPDATE_IN_PROGRESS:
+            await repository.move(session, before, DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS, message)
+
+
+async def _finish(database: Database, objects: ObjectStore, before: Dataset) -> None:
+    """End a rollback, and forget the changes that ``before`` waited for.
+
+    The database has rolled back by itself; the state in between is there for clients that expect it.
+    """
+    async with database.transaction() as session:
+        dataset = await repository.lock_by_id(session, before.id)
         if dataset is not None and dataset.state is DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS:
             state = DatasetState.UPDATE_FAILED_ROLLBACK_COMPLETE
             await repository.move(session, dataset, state, dataset.status_message)
+    if before.state in _CHANGED and before.source is not None:
+        await objects.delete(before.source.bucket, before.source.key)
 
 
 async def _copy(
-    session: AsyncSession, objects: ObjectStore, quotas: QuotaSettings, dataset: Dataset, source: ObjectRef
+    session: AsyncSession,
+    objects: ObjectStore,
+    buckets: BucketSettings,
+    quotas: QuotaSettings,
+    dataset: Dataset,
+    source: ObjectRef,
 ) -> None:
+    fence = fence_of(buckets, await repository.account_of(session, dataset.project_id))
     known = await repository.first_source_ref(session, dataset.id)
     bucket = None if known is None else bucket_of(known)
     most = quotas.max_images_train if dataset.kind is DatasetKind.TRAIN else quotas.max_images_test
     await repository.begin_staging(session)
     batch: list[Entry] = []
     async for entry in read_entries(
-        _chunks(objects, source, quotas.max_manifest_bytes), most, quotas.max_mask_labels, bucket
+        _chunks(objects, source, quotas.max_manifest_bytes), most, quotas.max_mask_labels, bucket, fence
     ):
         batch.append(entry)
         if len(batch) == _BATCH:

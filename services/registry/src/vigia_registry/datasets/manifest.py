@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from vigia_registry.objects import Fence
 from vigia_runtime.objects import MOST_KEY_BYTES, usable_key
 
 #: The longest line, characters.
@@ -42,28 +43,33 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a manifest. ``line`` is its JSON as written, ``labels`` the anomaly types its mask declares."""
+    """One image of a manifest. ``line`` is its JSON as written, ``labels`` the anomaly types its mask declares,
+    ``places`` bucket and key of the image, and of the mask where there is one."""
 
     source_ref: str
     line: str
     anomaly_class: str | None
     labels: tuple[str, ...]
-    buckets: frozenset[str]
+    places: tuple[tuple[str, str], ...]
+
+    @property
+    def buckets(self) -> frozenset[str]:
+        return frozenset(bucket for bucket, _ in self.places)
 
 
 def bucket_of(source_ref: str) -> str:
     """The bucket of an S3 URI; ManifestError."""
-    return _bucket(source_ref, "source-ref")
+    return _place(source_ref, "source-ref")[0]
 
 
 async def read_entries(
-    chunks: AsyncIterator[bytes], most: int, most_labels: int, bucket: str | None = None
+    chunks: AsyncIterator[bytes], most: int, most_labels: int, bucket: str | None = None, fence: Fence | None = None
 ) -> AsyncIterator[Entry]:
     """Entries of a manifest that comes in pieces; ManifestError at the first thing that is wrong.
 
     Holds one line and the names of the images seen, never the manifest. ``most`` is the largest number of entries,
     ``most_labels`` that of anomaly labels on one mask, ``bucket`` the one that the images must be in, where it is
-    decided already.
+    decided already, ``fence`` what may be named of Vigia's own buckets.
     """
     seen: dict[str, int] = {}
     async for number, raw in _lines(chunks):
@@ -85,6 +91,9 @@ async def read_entries(
                 raise ManifestError(
                     f"Line {number}: bucket {other} differs from bucket {bucket}; all images must be in one bucket."
                 )
+        for place in entry.places:
+            if fence is not None and not fence.allows(*place):
+                raise ManifestError(f"Line {number}: {fence.why(place[0])}.")
         yield entry
     if not seen:
         raise ManifestError("The manifest has no entries.")
@@ -131,7 +140,7 @@ _DECODER: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_n
 
 def _entry(line: str, fields: dict[str, Any]) -> Entry:
     source_ref = fields.get("source-ref")
-    buckets = {_bucket(source_ref, "source-ref")}
+    places = [_place(source_ref, "source-ref")]
     for name in (_LABEL, _MASK):
         if name in fields and not isinstance(fields.get(f"{name}-metadata"), dict):
             raise ManifestError(f"{name} has no {name}-metadata.")
@@ -147,9 +156,9 @@ def _entry(line: str, fields: dict[str, Any]) -> Entry:
     labels: tuple[str, ...] = ()
     for key, value in masks.items():
         labels = _labels(key, value)
-        buckets.add(_bucket(fields.get(key.removesuffix("-metadata")), key.removesuffix("-metadata")))
+        places.append(_place(fields.get(key.removesuffix("-metadata")), key.removesuffix("-metadata")))
     return Entry(
-        source_ref=str(source_ref), line=line, anomaly_class=anomaly_class, labels=labels, buckets=frozenset(buckets)
+        source_ref=str(source_ref), line=line, anomaly_class=anomaly_class, labels=labels, places=tuple(places)
     )
 
 
@@ -190,7 +199,7 @@ def _labels(key: str, value: dict[str, Any]) -> tuple[str, ...]:
         _storable(name, where)
         if not isinstance(code, str) or _HEX_COLOR.fullmatch(code) is None:
             raise ManifestError(f"{where} has no hex-color of the form #rrggbb.")
-        if name.lower() == _BACKGROUND:
+        if name.upper() == "BACKGROUND":  # as training compares; lower() would make k of the Kelvin sign
             name = _BACKGROUND
         elif code.lower() == _WHITE:
             raise ManifestError(f"{where}: hex-color {code} is the background's.")
@@ -206,7 +215,7 @@ def _require(value: dict[str, Any], key: str, kind: str) -> None:
         raise ManifestError(f'{_name(key)} has no human-annotated of "yes" or "no".')
 
 
-def _bucket(uri: object, name: str) -> str:
+def _place(uri: object, name: str) -> tuple[str, str]:
     name = _name(name)
     if uri is None:
         raise ManifestError(f"{name} is missing.")
@@ -224,7 +233,7 @@ def _bucket(uri: object, name: str) -> str:
         raise ManifestError(
             f"{name} {_shown(uri)}: a key has at most {MOST_KEY_BYTES} bytes, and no part of it is empty, '.' or '..'."
         )
-    return match.group(1)
+    return match.group(1), match.group(2)
 
 
 def _name(key: str) -> str:

@@ -30,6 +30,7 @@ from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets.domain import TRANSITIONS, Dataset, DatasetKind, DatasetState, EntryFilter, ImageStats
 from vigia_registry.datasets.manifest import Entry
 from vigia_registry.datasets.tables import dataset_entries, datasets
+from vigia_registry.projects.tables import projects
 from vigia_registry.states import step
 from vigia_runtime.postgres import copy_rows
 
@@ -124,6 +125,12 @@ async def by_id(session: AsyncSession, dataset_id: UUID) -> Dataset | None:
     """The dataset of that id, or None."""
     row = (await session.execute(select(*_COLUMNS).where(datasets.c.id == dataset_id))).one_or_none()
     return None if row is None else _dataset(row._mapping)
+
+
+async def account_of(session: AsyncSession, project_id: UUID) -> str:
+    """Whose project it is."""
+    found = await session.execute(select(projects.c.account_id).where(projects.c.id == project_id))
+    return str(found.scalar_one())
 
 
 async def of_project(session: AsyncSession, project_id: UUID) -> list[Dataset]:

@@ -27,6 +27,7 @@ from vigia_registry.datasets.errors import (
 )
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs import queue
+from vigia_registry.objects import Fence
 from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.domain import Project, prefix_of
@@ -39,11 +40,14 @@ _UPDATING = "The dataset is being updated."
 _DELETING = "The dataset is being deleted."
 
 
-async def check_manifest(objects: ObjectStore, source: ObjectRef, most_bytes: int) -> None:
-    """ManifestUnavailable when the manifest does not exist or is too large. Its content is checked by the import.
+async def check_manifest(objects: ObjectStore, fence: Fence, source: ObjectRef, most_bytes: int) -> None:
+    """ManifestUnavailable when the manifest may not be named, does not exist or is too large. Its content is checked by
+    the import.
 
     Of a pinned version only the bucket is checked here, the rest by the import.
     """
+    if not fence.allows(source.bucket, source.key):
+        raise ManifestUnavailable(f"The manifest may not be read: {fence.why(source.bucket)}.")
     if not await objects.bucket_exists(source.bucket):
         raise ManifestUnavailable(f"The bucket {source.bucket} of the manifest does not exist.")
     if source.version_id is not None:

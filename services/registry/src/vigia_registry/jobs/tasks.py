@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -40,6 +41,10 @@ _LONGEST_WAIT: Final = 60
 _HOURLY: Final = "17 * * * *"
 
 
+class UnsettledError(Exception):
+    """It could not even be stored that a job failed. It comes again until that is done: clients wait for it."""
+
+
 class _Again(BaseRetryStrategy):
     """When a job that failed is tried again: after 2, 4, 8 … seconds, ``most`` times in all, or without end."""
 
@@ -52,7 +57,8 @@ class _Again(BaseRetryStrategy):
             return RetryDecision(retry_in={"seconds": 1})
         if isinstance(exception, asyncio.CancelledError | JobAborted):
             return RetryDecision(retry_in={"seconds": 0})  # the worker stops; another one goes on
-        if self._most is not None and job.attempts + 1 >= self._most:
+        unsettled = isinstance(exception, UnsettledError)
+        if self._most is not None and job.attempts + 1 >= self._most and not unsettled:
             return None
         return RetryDecision(retry_in={"seconds": min(2 ** (job.attempts + 1), _LONGEST_WAIT)})
 
@@ -77,28 +83,48 @@ def _deps(context: JobContext) -> Deps:
     return deps
 
 
+async def _settle(settling: Awaitable[None]) -> None:
+    try:
+        await settling
+    # A process boundary: whatever it was, the job must come again.
+    except Exception as error:
+        raise UnsettledError from error
+
+
 async def _import_entries(context: JobContext, subject: str) -> None:
     deps = _deps(context)
+
+    def failed(message: str) -> Awaitable[None]:
+        return _settle(fail(deps.database, deps.objects, UUID(subject), message))
+
+    if context.job.attempts >= _ATTEMPTS:
+        # The worker died again and again: if it is this that kills it, other jobs must not go on suffering.
+        await failed("The import was broken off too often. Try again.")
+        return
     try:
-        await import_entries(deps.database, deps.objects, deps.settings.quotas, UUID(subject))
+        await import_entries(deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, UUID(subject))
     # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
-            await fail(
-                deps.database, deps.objects, UUID(subject), "The import failed for an internal reason. Try again."
-            )
+            await failed("The import failed for an internal reason. Try again.")
         raise
 
 
 async def _package_model(context: JobContext, subject: str) -> None:
     deps = _deps(context)
+
+    def failed(message: str) -> Awaitable[None]:
+        return _settle(packaging.fail(deps.database, deps.objects, UUID(subject), message))
+
+    if context.job.attempts >= _ATTEMPTS:  # as above
+        await failed("The packaging was broken off too often. Start another job.")
+        return
     try:
         await packaging.package(deps.database, deps.objects, UUID(subject))
     # A process boundary, as above.
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
-            message = "The packaging failed for an internal reason. Start another job."
-            await packaging.fail(deps.database, deps.objects, UUID(subject), message)
+            await failed("The packaging failed for an internal reason. Start another job.")
         raise
 
 
@@ -118,16 +144,20 @@ async def _delete_project(context: JobContext, subject: str) -> None:
 
 async def _run_trial(context: JobContext, subject: str) -> None:
     deps = _deps(context)
+
+    def failed(message: str) -> Awaitable[None]:
+        return _settle(trials.fail(deps.database, UUID(subject), message))
+
     if context.job.attempts >= _ATTEMPTS:
-        # The worker died again and again: if it is the model that kills it, other jobs must not go on suffering.
-        await trials.fail(deps.database, UUID(subject), "The trial was broken off too often.")
+        # As above; here it may be the model.
+        await failed("The trial was broken off too often.")
         return
     try:
         await trials.run_trial(deps.database, deps.objects, deps.settings.buckets.datasets, UUID(subject))
-    # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
+    # A process boundary, as above.
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
-            await trials.fail(deps.database, UUID(subject), "The trial failed for an internal reason. Start it again.")
+            await failed("The trial failed for an internal reason. Start it again.")
         raise
 
 

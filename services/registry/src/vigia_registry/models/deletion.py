@@ -1,7 +1,11 @@
-"""The deletion job of a model version: out of every Triton first, then its files, then its row."""
+"""The deletion job of a model version: out of every Triton first, then its files, then its row.
+
+The snapshots of the data sets that it was trained on go with the last version that was trained on them.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from vigia_registry.db import Database
@@ -12,8 +16,9 @@ from vigia_registry.models.domain import ModelState
 from vigia_registry.models.service import artifact_prefix
 from vigia_registry.objects import remove_below
 from vigia_registry.projects import repository as projects
+from vigia_registry.projects.domain import prefix_of
 from vigia_registry.tags import repository as tags
-from vigia_runtime.objects import ObjectStore
+from vigia_runtime.objects import BucketNotFound, ObjectStore
 
 
 class StillHostedError(Exception):
@@ -34,5 +39,11 @@ async def delete_model(database: Database, objects: ObjectStore, bucket: str, mo
         project = await projects.lock_by_id(session, model.project_id)
         if project is not None:
             await remove_below(objects, bucket, artifact_prefix(project.name, model) + "/")
+            # The project is locked, so nobody begins to need them meanwhile.
+            for snapshot in await repository.snapshots_of_none_else(session, model):
+                if not snapshot.key.startswith(prefix_of(project)):
+                    continue
+                with suppress(BucketNotFound):
+                    await objects.delete(snapshot.bucket, snapshot.key)
         await tags.remove_all(session, model.arn)
         await repository.remove(session, model.id)

@@ -55,6 +55,13 @@ class OutputUnavailable(InvalidInput):
         super().__init__("output_unavailable", f"The output bucket {bucket} does not exist.")
 
 
+class OutputForbidden(InvalidInput):
+    """Vigia's own buckets hold what it keeps itself, and what lies in some of them is deleted in time."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__("output_forbidden", f"The output bucket {bucket} is Vigia's own; name one of yours.")
+
+
 class OutputUnusable(InvalidInput):
     """No object can lie below the prefix."""
 

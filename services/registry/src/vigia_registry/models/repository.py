@@ -157,6 +157,18 @@ async def move(session: AsyncSession, model: ModelVersion, target: ModelState, v
     await change(session, model.id, {**values, "state": step(TRANSITIONS, model.state, target).value})
 
 
+async def snapshots_of_none_else(session: AsyncSession, model: ModelVersion) -> list[ObjectRef]:
+    """The version's snapshots that no other version of the project was trained or tested on."""
+    rows = await session.execute(
+        select(model_versions.c.training_manifest, model_versions.c.test_manifest).where(
+            model_versions.c.project_id == model.project_id, model_versions.c.id != model.id
+        )
+    )
+    others = {ref["key"] for row in rows for ref in row if ref is not None}
+    own = (model.training_manifest, model.test_manifest)
+    return [ref for ref in own if ref is not None and ref.key not in others]
+
+
 async def overdue(session: AsyncSession, started_before: datetime) -> list[ModelVersion]:
     """Versions in training since before ``started_before``, locked; those that others hold are left out."""
     rows = await session.execute(

@@ -41,6 +41,7 @@ from vigia_registry.models.errors import (
     ModelBusy,
     ModelNotFound,
     NotTrainable,
+    OutputForbidden,
     OutputUnavailable,
     OutputUnusable,
     TooManyModels,
@@ -49,6 +50,7 @@ from vigia_registry.models.errors import (
     UnitsOutOfOrder,
 )
 from vigia_registry.models.trainability import DatasetCounts, problems
+from vigia_registry.objects import fence_of
 from vigia_registry.packaging import repository as packaging
 from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import repository as project_rows
@@ -81,8 +83,8 @@ async def create(
     """A new version whose training is requested when the transaction commits.
 
     The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
-    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputUnusable,
-    OutputUnavailable, TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
+    ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputForbidden,
+    OutputUnusable, OutputUnavailable, TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
     """
     tags.check(request.tags)
     # The slow part holds no lock: callers wait for each other only to be numbered.
@@ -95,6 +97,8 @@ async def create(
     if found:
         raise NotTrainable(found)
     objects.check(Seal(project.account_id, request.kms_key_id))
+    if request.output.bucket in fence_of(buckets, owner.account_id).own:
+        raise OutputForbidden(request.output.bucket)
     # The guide's own samples end the prefix with a slash; training joins it with exactly one.
     folder = request.output.prefix.rstrip("/")
     if not usable_key(f"{folder}/{_LONGEST_RESULT.format(project=project_name)}".lstrip("/")):
@@ -108,6 +112,10 @@ async def create(
     await datasets.require_unchanged(session, project, DatasetKind.TRAIN, train)
     await datasets.require_unchanged(session, project, DatasetKind.TEST, test)
     await _check_limits(session, limits, owner, project)
+    for dataset, ref in ((train, train_ref), (test, test_ref)):
+        # Gone where the last version that needed it was deleted since it was written; from here on it stays.
+        if dataset is not None and ref is not None and not await objects.exists(ref.bucket, ref.key):
+            await snapshots.write(session, objects, buckets.datasets, project, dataset.id)
     model = _new_version(project, await project_rows.take_version(session, project.id), request, train_ref, test_ref)
     await repository.add(session, model)
     await tags.put(session, Resource.MODEL, model.arn, request.tags, limits.tags)

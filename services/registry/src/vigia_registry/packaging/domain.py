@@ -28,9 +28,6 @@ TRANSITIONS: Final[dict[PackagingState, frozenset[PackagingState]]] = {
 }
 UNDER_WAY: Final = frozenset({PackagingState.CREATED, PackagingState.RUNNING})
 
-#: The largest key of an object, bytes.
-_LONGEST_KEY: Final = 1024
-
 
 class Device(StrEnum):
     """Devices that need no further description."""
@@ -130,11 +127,6 @@ class PackagingJob:
     def component_version_arn(self) -> str:
         """The component's ARN, as Greengrass forms it."""
         return component_version_arn(self.region, self.account_id, self.component_name, self.component_version)
-
-    def may_hold(self, file: str) -> bool:
-        """Whether an object can have the key of ``file``."""
-        key = self.folder + file
-        return len(key) <= _LONGEST_KEY and not {"", ".", ".."} & set(key.split("/"))
 
 
 def component_version_arn(region: str, account_id: str, name: str, version: str) -> str:

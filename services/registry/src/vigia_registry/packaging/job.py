@@ -49,6 +49,10 @@ async def fail(database: Database, objects: ObjectStore, job_id: UUID, message: 
         if job is None or job.state not in UNDER_WAY:
             return
         await repository.move(session, job, PackagingState.FAILED, message)
+    await _remove(objects, job)
+
+
+async def _remove(objects: ObjectStore, job: PackagingJob) -> None:
     bucket = job.configuration.output.bucket
     try:
         # First what makes the rest a component.
@@ -85,8 +89,10 @@ async def _write(database: Database, objects: ObjectStore, job: PackagingJob, co
     async with database.transaction() as session:
         # Locked, so that no recipe appears of a job that was given up meanwhile.
         locked = await repository.lock_by_id(session, job.id)
-        if locked is None or locked.state not in UNDER_WAY:
-            return
-        ref = await objects.put(bucket, job.folder + RECIPE, component.recipe, content_type="application/json")
-        message = f"The component is ready; its recipe is s3://{ref.bucket}/{ref.key}."
-        await repository.move(session, locked, PackagingState.SUCCEEDED, message)
+        if locked is not None and locked.state in UNDER_WAY:
+            ref = await objects.put(bucket, job.folder + RECIPE, component.recipe, content_type="application/json")
+            message = f"The component is ready; its recipe is s3://{ref.bucket}/{ref.key}."
+            await repository.move(session, locked, PackagingState.SUCCEEDED, message)
+    if locked is not None and locked.state is PackagingState.FAILED:
+        # Whoever gave it up has removed what lay there by then.
+        await _remove(objects, job)

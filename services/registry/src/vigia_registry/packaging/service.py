@@ -12,7 +12,8 @@ from vigia_registry.jobs import queue
 from vigia_registry.models import repository as models
 from vigia_registry.models import service as model_service
 from vigia_registry.models.domain import ModelState, ModelVersion, VersionName
-from vigia_registry.models.errors import ModelBusy, ModelNotFound, OutputUnavailable
+from vigia_registry.models.errors import ModelBusy, ModelNotFound, OutputForbidden, OutputUnavailable
+from vigia_registry.objects import fence_of
 from vigia_registry.packaging import compiler, repository
 from vigia_registry.packaging.component import LONGEST_FILE
 from vigia_registry.packaging.domain import (
@@ -35,7 +36,8 @@ from vigia_registry.projects import service as projects
 from vigia_registry.projects.domain import Project
 from vigia_registry.settings import LimitSettings
 from vigia_registry.tags import service as tags
-from vigia_runtime.objects import ObjectStore
+from vigia_runtime.objects import ObjectStore, usable_key
+from vigia_runtime.settings import BucketSettings
 
 _CREATED = "The packaging job waits for its turn."
 
@@ -43,6 +45,7 @@ _CREATED = "The packaging job waits for its turn."
 async def start(
     session: AsyncSession,
     objects: ObjectStore,
+    buckets: BucketSettings,
     limits: LimitSettings,
     owner: Owner,
     project_name: str,
@@ -52,14 +55,16 @@ async def start(
     """A new job, which a worker begins when the transaction commits.
 
     ProjectNotFound, ModelNotFound, ModelBusy when the version is not trained, BadTarget, BadCompilerOptions,
-    TagReserved, OutputUnavailable, FolderUnusable, PackagingJobExists, ComponentExists, TooManyPackagings,
-    TooManyPackagingJobs.
+    TagReserved, OutputForbidden, OutputUnavailable, FolderUnusable, PackagingJobExists, ComponentExists,
+    TooManyPackagings, TooManyPackagingJobs.
     """
     configuration = request.configuration
     compiler.options_of(configuration)
     tags.check(configuration.tags)
     # The slow part holds no lock. A project that has a version cannot be deleted, so the version's lock is enough.
     project = await projects.get(session, owner, project_name)
+    if configuration.output.bucket in fence_of(buckets, owner.account_id).own:
+        raise OutputForbidden(configuration.output.bucket)
     if not await objects.bucket_exists(configuration.output.bucket):
         raise OutputUnavailable(configuration.output.bucket)
     model = await models.lock(session, project.id, version)
@@ -70,7 +75,7 @@ async def start(
         raise ModelBusy(project_name, model.version, status, "packaged")
     await _check_limits(session, limits, owner, project)
     job = _new_job(project, model, request)
-    if not job.may_hold(LONGEST_FILE):
+    if not usable_key(job.folder + LONGEST_FILE):
         raise FolderUnusable(job.folder)
     if not await repository.add(session, job):
         if await repository.find(session, project.id, job.name) is not None:
@@ -102,9 +107,9 @@ async def page(
 
 
 async def _check_limits(session: AsyncSession, limits: LimitSettings, owner: Owner, project: Project) -> None:
+    await project_rows.lock_account(session, owner.account_id)
     if await repository.count(session, project.id) >= limits.packaging_jobs:
         raise TooManyPackagingJobs(project.name, limits.packaging_jobs)
-    await project_rows.lock_account(session, owner.account_id)
     if await repository.count_under_way(session, owner) >= limits.packagings:
         raise TooManyPackagings(project.name, limits.packagings)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from vigia_registry.objects import fence_of
 from vigia_registry.trials.domain import Source, SourceKind
 from vigia_registry.trials.errors import BadTrial, TooManyImages
 from vigia_runtime.errors import AccessDenied
@@ -50,9 +51,9 @@ def listed(uris: Sequence[str], most: int) -> tuple[Source, list[str]]:
 
 def check_readable(buckets: BucketSettings, account_id: str, bucket: str, keys: Sequence[str]) -> None:
     """BadTrial when ``keys`` (or a prefix) lie in a bucket of Vigia's, where other accounts' things lie too."""
-    own = {buckets.artifacts, buckets.datasets, buckets.evidence, buckets.frames}
-    if bucket in own and not all(key.startswith(f"{account_id}/") for key in keys):
-        raise BadTrial("body.source", f"of Vigia's bucket {bucket} only what begins with {account_id}/ is yours")
+    fence = fence_of(buckets, account_id)
+    if not all(fence.allows(bucket, key) for key in keys):
+        raise BadTrial("body.source", fence.why(bucket))
 
 
 async def keys_below(objects: ObjectStore, source: Source, most: int) -> list[str]:

@@ -15,6 +15,7 @@ from vigia_registry.errors import Resource
 from vigia_registry.http.lookoutvision import shapes, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.shapes import Shape
+from vigia_registry.objects import fence_of
 from vigia_registry.projects import service as projects
 
 _MOST_CHANGES: Final = 10 * 1024 * 1024
@@ -25,11 +26,13 @@ async def create_dataset(call: Call) -> Shape:
     name = validation.project_name(call.path["projectName"])
     kind = validation.dataset_kind(call.body.get("DatasetType"))
     source = _source(call.body.get("DatasetSource"))
+    settings = call.deps.settings
+    fence = fence_of(settings.buckets, call.owner.account_id)
 
     async def action(session: AsyncSession) -> Shape:
         await projects.get(session, call.owner, name)
         if source is not None:
-            await datasets.check_manifest(call.deps.objects, source, call.deps.settings.quotas.max_manifest_bytes)
+            await datasets.check_manifest(call.deps.objects, fence, source, settings.quotas.max_manifest_bytes)
         dataset = await datasets.create(session, call.owner, name, kind, source)
         return {"DatasetMetadata": shapes.dataset_metadata(dataset)}
 

@@ -30,10 +30,12 @@ async def start_model_packaging_job(call: Call) -> Shape:
         name=None if job_name is None else validation.job_name(job_name),
         description=validation.job_description(call.body.get("Description")),
     )
-    limits = call.deps.settings.limits
+    settings = call.deps.settings
 
     async def action(session: AsyncSession) -> Shape:
-        job = await packaging.start(session, call.deps.objects, limits, call.owner, name, version, request)
+        job = await packaging.start(
+            session, call.deps.objects, settings.buckets, settings.limits, call.owner, name, version, request
+        )
         return {"JobName": job.name}
 
     return await call.once(Resource.PACKAGING_JOB, f"{name}/{request.name or version}", action)
