@@ -207,7 +207,8 @@ def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddr
         bootstrap=BootstrapSettings(
             account_id=ACCOUNT, region=REGION, access_key_id=KEY, secret_access_key=SecretStr(SECRET)
         ),
-        limits=LimitSettings(projects=500, models=60, trainings=60, inference_units=5, trials=3, trial_images=400),
+        # Tests leave many trainings under way, which nobody does here.
+        limits=LimitSettings(projects=500, models=60, trainings=300, inference_units=5, trials=3, trial_images=400),
         # Tests ask more often than clients may.
         rates=RateSettings(per_second=10_000, burst=10_000),
         secret_key=SecretStr("a-key-of-at-least-thirty-two-characters"),

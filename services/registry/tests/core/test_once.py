@@ -103,20 +103,27 @@ def test_the_number_of_trainings_is_limited(registry: Registry) -> None:
     client.create_project(ProjectName="busy")
     trainable(registry, client, "busy")
     client.create_model(ProjectName="busy", OutputConfig=OUTPUT)
-    registry.sql(
-        "insert into registry.model_versions (id, arn, project_id, account_id, region, version, state, output, "
-        "training_manifest) select gen_random_uuid(), 'filler-' || n, project_id, account_id, 'eu-west-1', 100 + n, "
-        "state, output, training_manifest from registry.model_versions, generate_series(1, %s) n "
-        "where account_id = '666677778888'",
-        registry.settings.limits.models - 1,
-    )
+    limits = registry.settings.limits
+
+    def fill(region: str, first: int, last: int) -> None:
+        registry.sql(
+            "insert into registry.model_versions (id, arn, project_id, account_id, region, version, state, output, "
+            "training_manifest) select gen_random_uuid(), 'filler-' || n, project_id, account_id, %s, 100 + n, "
+            "state, output, training_manifest from registry.model_versions, generate_series(%s::int, %s::int) n "
+            "where account_id = '666677778888' and version = 1",
+            region,
+            first,
+            last,
+        )
+
+    fill("eu-west-1", 1, limits.models - 1)
     error = refused(lambda: client.create_model(ProjectName="busy", OutputConfig=OUTPUT))
     assert (error["code"], error["quota"], error["type"]) == (
         "ServiceQuotaExceededException",
         "models_per_project",
         "PROJECT",
     )
-    registry.sql("update registry.model_versions set region = 'us-east-1' where account_id = '666677778888'")
+    fill("us-east-1", limits.models, limits.models + limits.trainings - 2)
     client.create_project(ProjectName="other")
     trainable(registry, client, "other")
     error = refused(lambda: client.create_model(ProjectName="other", OutputConfig=OUTPUT))
