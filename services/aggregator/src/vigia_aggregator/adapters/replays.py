@@ -48,7 +48,7 @@ class Replay:
 
 
 async def replay(connection: AsyncConnection, wanted: InspectionFilter, limits: Limits, last: int) -> Replay:
-    """Of the ``last`` inspections that match, by time of capture. Shadow models decide nothing: they are not among them."""
+    """Of the ``last`` inspections that match, by time of capture. Shadow models decide nothing and are left away."""
     return _read((await connection.execute(statement(wanted, limits, last))).all())
 
 

@@ -1,4 +1,4 @@
-"""``vigia-aggregator http``: history, trends, replays, audit, CloudWatch metrics and CloudTrail events. It only reads."""
+"""``vigia-aggregator http``: history, trends, replays, audit, CloudWatch metrics, CloudTrail events. It only reads."""
 
 from __future__ import annotations
 

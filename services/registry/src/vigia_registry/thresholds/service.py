@@ -45,18 +45,22 @@ async def trained(session: AsyncSession, owner: Owner, project: str, version: in
     return model
 
 
-async def page(
-    session: AsyncSession, pages: Pages, owner: Owner, project: str, version: int, token: str | None, limit: int
-) -> Page[Record]:
-    """The version's records, newest first. ProjectNotFound, ModelNotFound, NotTrained."""
-    model = await trained(session, owner, project, version)
+async def page(session: AsyncSession, pages: Pages, model: ModelVersion, token: str | None, limit: int) -> Page[Record]:
+    """The records of a trained version, newest first; of one that nobody has changed ``first`` is the only one."""
     scope = ("thresholds", str(model.id))
     position = pages.read(scope, token)
     before = None if position is None else int(position[0])
     rows = await repository.page(session, model.id, before, limit + 1)
-    if not rows and before is None:
-        rows = [_first(model)]
     return pages.cut(scope, rows, limit, lambda row: [str(row.number)])
+
+
+async def first(objects: ObjectStore, model: ModelVersion) -> Record:
+    """What training reported of a trained version, with what it does to the test images, where that is known.
+
+    Reads the object store: no transaction should be open meanwhile.
+    """
+    found = await _preview(objects, model, _first(model).limits)
+    return _first(model, found.trained)
 
 
 async def preview(objects: ObjectStore, model: ModelVersion, limits: Limits) -> Preview:
@@ -65,13 +69,7 @@ async def preview(objects: ObjectStore, model: ModelVersion, limits: Limits) -> 
     Reads the object store: no transaction should be open meanwhile.
     """
     limits.check()
-    trained = _first(model).limits
-    try:
-        predicted, before = await predict(objects, model.evaluation_manifest, trained, [limits, trained])
-    except UnknownScores as error:
-        log.warning("the rates of a threshold cannot be predicted", model=model.arn, reason=str(error))
-        return Preview(limits, None, None, str(error))
-    return Preview(limits, predicted, before, None)
+    return await _preview(objects, model, limits)
 
 
 async def change(
@@ -116,6 +114,16 @@ async def change(
     await repository.add(session, model.id, record)
     await deployments.refresh_project(session, model.project_id)
     return record
+
+
+async def _preview(objects: ObjectStore, model: ModelVersion, limits: Limits) -> Preview:
+    trained = _first(model).limits
+    try:
+        predicted, before = await predict(objects, model.evaluation_manifest, trained, [limits, trained])
+    except UnknownScores as error:
+        log.warning("the rates of a threshold cannot be predicted", model=model.arn, reason=str(error))
+        return Preview(limits, None, None, str(error))
+    return Preview(limits, predicted, before, None)
 
 
 def _require_trained(model: ModelVersion, project: str) -> None:

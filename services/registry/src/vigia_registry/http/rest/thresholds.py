@@ -82,8 +82,10 @@ def create_router(door: Door) -> APIRouter:
         project: Project, version: Version, limit: Limit = 50, cursor: Cursor = None, owner: Owner = reader
     ) -> ThresholdPage:
         async with door.transaction() as session:
-            page = await service.page(session, door.pages, owner, project, int(version), cursor, limit)
-        items = [_item(record) for record in page.items]
+            model = await service.trained(session, owner, project, int(version))
+            page = await service.page(session, door.pages, model, cursor, limit)
+        records = page.items or [await service.first(objects, model)]
+        items = [_item(record) for record in records]
         return ThresholdPage(project=project, model_version=version, items=items, next=page.next_token)
 
     @router.get("/preview", summary="What a threshold would do to the test images", responses=problems(400, 404, 409))
