@@ -96,6 +96,8 @@ def signed_for(service: str) -> dict[str, str]:
         (DETECT, {}, "detection"),
         ("/2020-11-20/projects", signed_for("lookoutvision"), "registry"),
         ("/api/v1/trends", signed_for("vigia"), "aggregator"),
+        ("/api/v1/replay", signed_for("vigia"), "aggregator"),
+        ("/api/v1/projects/cookies/models/1/thresholds", signed_for("vigia"), "registry"),
         ("/api/v1/frames/oven-1", {}, "ingestion"),
         ("/api/v1/iam/users", signed_for("vigia"), "registry"),
     ],

@@ -13,6 +13,7 @@ from vigia_registry.models import tables as models
 from vigia_registry.packaging import tables as packaging
 from vigia_registry.projects import tables as projects
 from vigia_registry.tags import tables as tags
+from vigia_registry.thresholds import tables as thresholds
 from vigia_registry.trials import tables as trials
 from vigia_runtime.outbox import Outbox, outbox_table
 
@@ -34,5 +35,6 @@ __all__ = [
     "packaging",
     "projects",
     "tags",
+    "thresholds",
     "trials",
 ]

@@ -43,7 +43,7 @@ from .commands import aws
 from .conftest import ACCOUNT, BUCKET, REGION, Registry, until
 from .test_errors import refused
 from .test_lifecycle import OUTPUT, describe, gone, trainable
-from .versions import artifact, trained
+from .versions import artifact, decided_by, trained
 
 NVIDIA = '{"gpu-code": "sm_75", "trt-ver": "7.1.3", "cuda-ver": "10.2"}'
 PLATFORM = {"Os": "LINUX", "Arch": "X86_64", "Accelerator": "NVIDIA"}
@@ -221,7 +221,7 @@ def test_the_command_line_packages_as_the_guide_shows(
 
 
 def test_what_is_left_out_has_its_default(registry: Registry, lookout: Any, project: str, component: str) -> None:
-    trained(registry, project, 3)
+    decided_by(registry, trained(registry, project, 3), 0.8)
     configuration = greengrass(component, S3OutputLocation={"Bucket": BUCKET})
     job = lookout.start_model_packaging_job(
         ProjectName=project, ModelVersion="latest", JobName="by-name", Configuration=configuration
@@ -233,6 +233,8 @@ def test_what_is_left_out_has_its_default(registry: Registry, lookout: Any, proj
     assert "ModelPackagingJobDescription" not in ended
     found = {key.rpartition("/")[2]: content for key, content in files(registry, f"{component}/3.0.0/").items()}
     assert json.loads(found["settings.json"])["CompilerOptions"] == {"mcpu": "core-avx2"}
+    # A component decides as the version does at the plant.
+    assert json.loads(found["settings.json"])["Threshold"] == 0.8
     assert json.loads(found["recipe.json"])["ComponentDescription"]
     assert json.loads(found["tags.json"]) == {}
 

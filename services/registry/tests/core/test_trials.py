@@ -41,6 +41,7 @@ from .artifacts import GREEN, RED, colours, colours_in, mask, picture
 from .conftest import ACCOUNT, BUCKET, KEY, REGION, SECRET, Registry, until
 from .manifests import line
 from .test_lifecycle import OUTPUT, becomes, completed, gone, report, settled, trainable
+from .versions import decided_by
 
 OTHER_BUCKET = "registry-tests-elsewhere"
 
@@ -615,6 +616,26 @@ def test_what_was_judged_is_not_judged_again(registry: Registry, api: Api, waiti
     assert judge(registry, trial) == 4
     assert api.ok("GET", f"/trials/{trial}")["state"] == "complete"
     assert judge(registry, trial) == 0
+
+
+def test_a_trial_is_judged_by_the_threshold_that_decides_now(
+    registry: Registry, api: Api, waiting: tuple[str, UUID]
+) -> None:
+    project, trial = waiting
+    model = f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{project}/1"
+
+    def found() -> set[tuple[str, bool]]:
+        rows = api.ok("GET", f"/trials/{trial}/images")["items"]
+        return {(row["prediction"], row["score"] > 0.5) for row in rows if row["prediction"]}
+
+    async def outage(deps: Deps) -> None:
+        raise Transient("the store is away")
+
+    judge(registry, trial, 2, outage)
+    assert found() == {("anomaly", True)}
+    decided_by(registry, model, 0.9999)
+    judge(registry, trial)
+    assert found() == {("anomaly", True), ("normal", True)}
 
 
 def test_a_trial_fails_when_its_version_is_deleted_and_keeps_what_was_judged(

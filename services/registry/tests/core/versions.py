@@ -49,3 +49,13 @@ def trained(registry: Registry, project: str, version: int = 1) -> str:
         REGION,
     )
     return arn
+
+
+def decided_by(registry: Registry, arn: str, value: float) -> None:
+    """Let the version decide by another threshold than its artifact's."""
+    registry.sql(
+        "insert into registry.thresholds (model_version_id, number, threshold_id, value, source, author, reason) "
+        "select id, 2, gen_random_uuid(), %s, 'person', 'ana', 'a reason' from registry.model_versions where arn = %s",
+        value,
+        arn,
+    )

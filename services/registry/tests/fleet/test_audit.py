@@ -28,7 +28,7 @@ from vigia_registry.entrypoints.http import build
 from vigia_registry.hosting import repository, service, usage
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.versions import Change
-from vigia_registry.http.rest import cameras, iam, lines, models, trials
+from vigia_registry.http.rest import cameras, iam, lines, models, thresholds, trials
 from vigia_registry.http.rest.audited import AuditedRoute, event_name
 from vigia_registry.http.rest.caller import Door
 from vigia_registry.identity import service as identity
@@ -433,7 +433,9 @@ async def test_trials_are_the_services_own_calls(aws: httpx.AsyncClient, fleet: 
 
 def test_every_route_that_changes_something_is_audited_under_a_name(fleet: Any) -> None:
     door = Door(fleet.deps, Authenticator(None), Pages("k" * 32))  # type: ignore[arg-type]
-    routes = [route for part in (lines, cameras, models, trials, iam) for route in part.create_router(door).routes]
+    routes = [
+        route for part in (lines, cameras, models, thresholds, trials, iam) for route in part.create_router(door).routes
+    ]
     changing = [route for route in routes if isinstance(route, APIRoute) and route.methods - {"GET"}]
     assert len(changing) >= 12
     for route in changing:

@@ -157,6 +157,29 @@ class Vigia:
         body = None if numbers is None else {"images": list(numbers)}
         return self._json("POST", f"/trials/{_part(trial_id)}/dataset-entries", json=body, timeout=_LONG_SECONDS)
 
+    # --- thresholds -------------------------------------------------------------------------------------------------
+
+    def thresholds(self, project: str, version: str) -> Iterator[Json]:
+        """A version's threshold records, newest first; the newest decides."""
+        return self._pages(_thresholds(project, version), {})
+
+    def preview_threshold(self, project: str, version: str, value: float, **band: Any) -> Json:
+        """What a threshold would do to the version's test images. ``band``: review_low, review_high."""
+        return self._json("GET", f"{_thresholds(project, version)}/preview", params=_params({"value": value, **band}))
+
+    def change_threshold(
+        self, project: str, version: str, value: float, *, replaces: int, reason: str, **band: Any
+    ) -> Json:
+        """Decide by another threshold. ``replaces``: number of the newest record, as it was seen."""
+        body = {"value": value, "replaces": replaces, "reason": reason, **band}
+        return self._json("POST", _thresholds(project, version), json=body)
+
+    def replay(self, project: str, model_version: str, threshold: float, **filters: Any) -> Json:
+        """What a threshold would have made of the last inspections. Filters: review_low, review_high, last, line,
+        camera, product, origin, from_, to."""
+        asked = {"project": project, "model_version": model_version, "threshold": threshold, **filters}
+        return self._json("GET", "/replay", params=_params(asked))
+
     # --- access -----------------------------------------------------------------------------------------------------
 
     def access(self, kind: str, name: str) -> Json | None:
@@ -327,6 +350,10 @@ class Vigia:
         detail = told.get("detail") or f"{method} {path} answers {answer.status_code}"
         details = told.get("details") or {}
         raise ApiError(answer.status_code, told.get("code") or "http_error", detail, details.get("problems"))
+
+
+def _thresholds(project: str, version: str) -> str:
+    return f"/projects/{_part(project)}/models/{_part(version)}/thresholds"
 
 
 def _part(text: str) -> str:

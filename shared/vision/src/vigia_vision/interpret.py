@@ -57,6 +57,12 @@ def confidence(score: float, threshold: float) -> float:
     return 0.5 + 0.5 * (threshold - score) / threshold
 
 
+def score_of(confidence: float, anomalous: bool, threshold: float) -> float:
+    """The score that gave this answer by ``threshold``: the way back from ``confidence``, but for rounding."""
+    share = 2 * confidence - 1
+    return threshold + share * (1 - threshold) if anomalous else threshold - share * threshold
+
+
 def interpret(outputs: Mapping[str, Floats], manifest: Manifest, threshold: float, width: int, height: int) -> Answer:
     """Reads the outputs of one image: ``score`` ``[1]``, for segmentation also ``maps`` ``[labels, h, w]``.
 

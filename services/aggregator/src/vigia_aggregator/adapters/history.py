@@ -25,7 +25,7 @@ async def page(
     A row inserted while somebody pages is either above the cursor, and not seen, or below it, and seen once.
     """
     c = inspections.c
-    query = _matching(select(*_SHOWN), wanted)
+    query = matching(select(*_SHOWN), wanted)
     if after is not None:
         query = query.where(tuple_(c.captured_at, c.inspection_id) < tuple_(after.at, after.id))
     query = query.order_by(c.captured_at.desc(), c.inspection_id.desc()).limit(limit + 1)
@@ -53,7 +53,7 @@ async def stored_after(
     that there will ever be: no row is passed over.
     """
     c = inspections.c
-    query = _matching(select(*_SHOWN, c.stored_seq), wanted).where(c.stored_seq > after.sequence)
+    query = matching(select(*_SHOWN, c.stored_seq), wanted).where(c.stored_seq > after.sequence)
     # Asked first: every row up to it is seen by the query that follows. A follower whose filter matches little thus
     # moves on, instead of reading the same rows again at each look.
     seen = await newest(connection, wanted.account_id)
@@ -92,7 +92,8 @@ async def fault_page(
     return rows[:limit], PageCursor(last["started_at"], last["fault_id"])
 
 
-def _matching(query: Select[Any], wanted: InspectionFilter) -> Select[Any]:
+def matching(query: Select[Any], wanted: InspectionFilter) -> Select[Any]:
+    """``query`` of inspections, narrowed to those that match."""
     c = inspections.c
     query = query.where(c.account_id == wanted.account_id)
     query = query.where(

@@ -29,6 +29,7 @@ def resources(call: Call) -> list[dict[str, str]]:
     add(f"{_LOOKOUT}Model", given.get("projectName"), given.get("modelVersion"))
     add(f"{_LOOKOUT}Resource", given.get("resourceArn"))
     add(f"{_LOOKOUT}Project", given.get("project"))
+    add(f"{_LOOKOUT}Model", given.get("project"), given.get("version"))
     add("Vigia::Trial", given.get("trial_id"))
     add("Vigia::Camera", given.get("camera_id"))
     add("Vigia::Line", given.get("line_id"))

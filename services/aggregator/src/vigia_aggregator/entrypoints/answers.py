@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 from vigia_aggregator.domain.buckets import Resolution
 from vigia_contracts.base import UtcTime
 from vigia_contracts.faults import FaultKind
-from vigia_contracts.inspections import Inspection
+from vigia_contracts.inspections import Inspection, Verdict
 
 
 class Answer(BaseModel):
@@ -87,6 +87,60 @@ class Trend(Answer):
     until: datetime = Field(serialization_alias="to")
     group_by: str | None
     points: list[TrendPoint]
+
+
+class Verdicts(Answer):
+    """Judged inspections by verdict, and shares of them. Null where nothing was judged."""
+
+    PASS: int
+    REJECT: int
+    REVIEW: int
+    reject_rate: float | None
+    review_rate: float | None
+
+
+class VerdictChange(Answer):
+    """How many verdicts would have been another."""
+
+    before: Verdict
+    after: Verdict
+    count: int
+
+
+class ChangedInspection(Answer):
+    """One of them."""
+
+    inspection_id: UUID
+    captured_at: UtcTime
+    score: float
+    before: Verdict
+    after: Verdict
+
+
+class LeftOut(Answer):
+    """Inspections that were looked at and say nothing about a threshold."""
+
+    INVALID: int = Field(description="Nobody judged.")
+    unscored: int = Field(description="Judged, and no score is stored.")
+
+
+class Replay(Answer):
+    """What a threshold would have done."""
+
+    project: str
+    model_version: str
+    threshold: float
+    review_low: float | None
+    review_high: float | None
+    inspections: int = Field(description="Looked at: the last ones by time of capture, those left out among them.")
+    left_out: LeftOut
+    oldest: UtcTime | None
+    newest: UtcTime | None
+    before: Verdicts = Field(description="As they were decided, by whichever thresholds were in force.")
+    after: Verdicts
+    changed: int
+    changes: list[VerdictChange]
+    items: list[ChangedInspection] = Field(description="The newest that change, at most 50.")
 
 
 def inspection_item(row: RowMapping) -> StoredInspection:

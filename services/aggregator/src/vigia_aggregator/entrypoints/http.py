@@ -1,4 +1,4 @@
-"""``vigia-aggregator http``: history, trends and audit, CloudWatch metrics and CloudTrail events. It only reads."""
+"""``vigia-aggregator http``: history, trends, replays, audit, CloudWatch metrics, CloudTrail events. It only reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.adapters.tables import SCHEMA
-from vigia_aggregator.entrypoints import audit, inspections, trends
+from vigia_aggregator.entrypoints import audit, inspections, replay, trends
 from vigia_aggregator.entrypoints.aws.router import router as aws_router
 from vigia_aggregator.entrypoints.context import Context
 from vigia_aggregator.settings import ServeSettings
@@ -29,6 +29,7 @@ def make_app(context: Context) -> FastAPI:
     app.state.context = context
     app.include_router(inspections.router)
     app.include_router(trends.router)
+    app.include_router(replay.router)
     app.include_router(audit.router)
     app.include_router(aws_router)
     return app

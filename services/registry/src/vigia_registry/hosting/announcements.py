@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vigia_contracts.base import ObjectRef, derived_id
+from vigia_contracts.base import ObjectRef
 from vigia_contracts.deployments import DEPLOYMENT_CHANGED, Deployment, ThresholdRecord
 from vigia_contracts.events import Event
 from vigia_contracts.topics import DEPLOYMENTS
@@ -29,7 +29,8 @@ from vigia_registry.hosting.tables import revisions as revision_numbers
 from vigia_registry.models.tables import model_versions
 from vigia_registry.projects.tables import projects
 from vigia_registry.tags.tables import tags
-from vigia_vision import Manifest
+from vigia_registry.thresholds import repository as thresholds
+from vigia_registry.thresholds.domain import Record, training_record
 
 SOURCE = "vigia/registry"
 #: Revision and time stand for nothing by themselves; they are set when a record differs from the one before.
@@ -117,8 +118,9 @@ async def _lock(session: AsyncSession) -> None:
 
 async def _serving(session: AsyncSession, of_project: ColumnElement[bool]) -> dict[int, Deployment]:
     """Records of a project's serving versions, by number."""
-    rows = await session.execute(
+    found = await session.execute(
         select(
+            model_versions.c.id,
             model_versions.c.account_id,
             model_versions.c.region,
             projects.c.name.label("project"),
@@ -138,11 +140,13 @@ async def _serving(session: AsyncSession, of_project: ColumnElement[bool]) -> di
         .join(hostings, hostings.c.model_version_id == model_versions.c.id)
         .where(of_project, hostings.c.observed == Observed.SERVING)
     )
-    return {row.version: _record(row) for row in rows}
+    rows = found.all()
+    newest = await thresholds.newest(session, [row.id for row in rows])
+    return {row.version: _record(row, newest.get(row.id)) for row in rows}
 
 
-def _record(row: Row[*tuple[Any, ...]]) -> Deployment:
-    threshold = Manifest.model_validate(row.manifest).threshold
+def _record(row: Row[*tuple[Any, ...]], newest: Record | None) -> Deployment:
+    threshold = newest or training_record(row.arn, row.manifest, row.evaluation_ended_at or row.created_at)
     return Deployment(
         account_id=row.account_id,
         region=row.region,
@@ -153,11 +157,13 @@ def _record(row: Row[*tuple[Any, ...]]) -> Deployment:
         artifact=ObjectRef.model_validate(row.artifact),
         manifest=row.manifest,
         threshold=ThresholdRecord(
-            threshold_id=str(derived_id("threshold", row.arn, "training")),
-            value=threshold.value,
-            review_low=threshold.review_low,
-            review_high=threshold.review_high,
-            created_at=row.evaluation_ended_at or row.created_at,
+            threshold_id=str(threshold.threshold_id),
+            value=threshold.limits.value,
+            review_low=threshold.limits.review_low,
+            review_high=threshold.limits.review_high,
+            author=threshold.author,
+            reason=threshold.reason,
+            created_at=threshold.created_at,
         ),
         tags=row.tags or {},
         revision=1,

@@ -44,9 +44,14 @@ class Component:
     recipe: bytes
 
 
-def build(job: PackagingJob, model_arn: str, artifact: Artifact) -> Component:
-    """The component of ``job``, for the version ``model_arn``, whose artifact is ``artifact``."""
-    settings = _settings(job, model_arn, artifact)
+def build(job: PackagingJob, model_arn: str, artifact: Artifact, threshold: float | None = None) -> Component:
+    """The component of ``job``, for the version ``model_arn``, whose artifact is ``artifact``.
+
+    ``threshold``: by what the version decides, where that is not what the artifact came with.
+    """
+    settings = _settings(
+        job, model_arn, artifact, artifact.manifest.threshold.value if threshold is None else threshold
+    )
     files = {
         ARCHIVE: _archive(artifact),
         SETTINGS: _json(settings),
@@ -55,7 +60,7 @@ def build(job: PackagingJob, model_arn: str, artifact: Artifact) -> Component:
     return Component(files, _json(_recipe(job, settings, files)))
 
 
-def _settings(job: PackagingJob, model_arn: str, artifact: Artifact) -> Settings:
+def _settings(job: PackagingJob, model_arn: str, artifact: Artifact, threshold: float) -> Settings:
     """What an edge agent must know beside the artifact; the same in the recipe's configuration and in a file."""
     configuration, manifest = job.configuration, artifact.manifest
     platform = compiler.platform_of(configuration)
@@ -79,7 +84,7 @@ def _settings(job: PackagingJob, model_arn: str, artifact: Artifact) -> Settings
             "TensorHeight": manifest.input.height,
             "Preparation": manifest.input.preparation,
         },
-        "Threshold": manifest.threshold.value,
+        "Threshold": threshold,
         # SHA-256 (hex) of the artifact's manifest.json, which names the digest of every other file.
         "ArtifactDigest": artifact.digest,
     }

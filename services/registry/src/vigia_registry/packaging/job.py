@@ -14,6 +14,7 @@ from vigia_registry.objects import remove_below
 from vigia_registry.packaging import repository
 from vigia_registry.packaging.component import RECIPE, Component, build
 from vigia_registry.packaging.domain import UNDER_WAY, PackagingJob, PackagingState
+from vigia_registry.thresholds import repository as thresholds
 from vigia_runtime.errors import AccessDenied, NotFound, Transient
 from vigia_runtime.logging import get_logger
 from vigia_runtime.objects import ObjectStore
@@ -31,10 +32,10 @@ async def package(database: Database, objects: ObjectStore, job_id: UUID) -> Non
     begun = await _begin(database, job_id)
     if begun is None:
         return
-    job, model = begun
+    job, model, threshold = begun
     try:
         artifact = await fetch(objects, _artifact_of(model))
-        component = await asyncio.to_thread(build, job, model.arn, artifact)
+        component = await asyncio.to_thread(build, job, model.arn, artifact, threshold)
         await _write(database, objects, job, component)
     except UnusableArtifact as error:
         await fail(database, objects, job_id, f"The model's artifact cannot be used: {error}")
@@ -62,7 +63,7 @@ async def _remove(objects: ObjectStore, job: PackagingJob) -> None:
         log.warning("files of a failed packaging job stay", bucket=bucket, folder=job.folder, error=str(error))
 
 
-async def _begin(database: Database, job_id: UUID) -> tuple[PackagingJob, ModelVersion] | None:
+async def _begin(database: Database, job_id: UUID) -> tuple[PackagingJob, ModelVersion, float | None] | None:
     async with database.transaction() as session:
         job = await repository.lock_by_id(session, job_id)
         if job is None or job.state not in UNDER_WAY:
@@ -73,7 +74,8 @@ async def _begin(database: Database, job_id: UUID) -> tuple[PackagingJob, ModelV
             raise RuntimeError(f"the model version of packaging job {job.id} is gone")
         if job.state is PackagingState.CREATED:
             await repository.move(session, job, PackagingState.RUNNING, _RUNNING)
-        return job, model
+        newest = (await thresholds.newest(session, [model.id])).get(model.id)
+        return job, model, None if newest is None else newest.limits.value
 
 
 def _artifact_of(model: ModelVersion) -> ObjectRef:

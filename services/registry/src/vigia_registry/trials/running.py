@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.db import Database
 from vigia_registry.hosting.artifacts import UnusableArtifact, fetch
+from vigia_registry.thresholds import repository as thresholds
 from vigia_registry.trials import repository
 from vigia_registry.trials.content import read_bounded
 from vigia_registry.trials.domain import Area, ImageError, Judged, TrialState, Unusable
@@ -38,6 +39,7 @@ async def run_trial(database: Database, objects: ObjectStore, bucket: str, trial
     async with database.transaction() as session:
         run = await repository.lock_run(session, trial_id)
         images = await repository.waiting(session, trial_id)
+        threshold = None if run is None else await _threshold(session, run)
     if run is None:
         return
     if run.artifact is None:
@@ -50,7 +52,7 @@ async def run_trial(database: Database, objects: ObjectStore, bucket: str, trial
         return
     model = await asyncio.to_thread(Session, artifact)
     for number, key in images:
-        result = await _judge(objects, model, run.trial.source.bucket, key)
+        result = await _judge(objects, model, threshold, run.trial.source.bucket, key)
         try:
             # The trial is locked meanwhile: whoever deletes it waits, and then deletes the mask too.
             async with database.transaction() as session:
@@ -88,6 +90,13 @@ async def _complete(database: Database, trial_id: UUID) -> None:
         await repository.move(session, run.trial, TrialState.COMPLETE, message)
 
 
+async def _threshold(session: AsyncSession, run: Run) -> float | None:
+    """By what the version decides now; None where that is what its artifact came with."""
+    version = run.trial.model_version_id
+    newest = None if version is None else (await thresholds.newest(session, [version])).get(version)
+    return None if newest is None else newest.limits.value
+
+
 async def _record(
     session: AsyncSession, objects: ObjectStore, bucket: str, run: Run, number: int, result: Judged | Unusable
 ) -> None:
@@ -96,7 +105,9 @@ async def _record(
     await repository.record(session, run.trial.id, number, result)
 
 
-async def _judge(objects: ObjectStore, model: Session, bucket: str, key: str) -> Judged | Unusable:
+async def _judge(
+    objects: ObjectStore, model: Session, threshold: float | None, bucket: str, key: str
+) -> Judged | Unusable:
     try:
         data = await read_bounded(objects, bucket, key)
     except NotFound as error:
@@ -105,12 +116,12 @@ async def _judge(objects: ObjectStore, model: Session, bucket: str, key: str) ->
         return Unusable(ImageError.DENIED, error.message)
     if data is None:
         return Unusable(ImageError.TOO_LARGE, f"more than {DEFAULT_LIMITS.max_bytes} bytes")
-    return await asyncio.to_thread(_inspect, model, data)
+    return await asyncio.to_thread(_inspect, model, data, threshold)
 
 
-def _inspect(model: Session, data: bytes) -> Judged | Unusable:
+def _inspect(model: Session, data: bytes, threshold: float | None) -> Judged | Unusable:
     try:
-        answer = model.inspect(data)
+        answer = model.inspect(data, threshold)
     except DecodeError as error:
         return Unusable(_DECODE[error.code], str(error))
     except WrongSize as error:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vigia_client.api import ApiError
-from vigia_client.cli import apply, audit, cameras, doctor, history, iam, lines, migrate, publish, trials
+from vigia_client.cli import apply, audit, cameras, doctor, history, iam, lines, migrate, publish, thresholds, trials
 from vigia_client.errors import ActionableError
 from vigia_client.frames import TooLargeError
 
@@ -20,6 +20,7 @@ app = typer.Typer(name="vigia", help="Visual inspection for the factory floor.",
 app.add_typer(cameras.app, name="cameras")
 app.add_typer(lines.app, name="lines")
 app.add_typer(trials.app, name="trials")
+app.add_typer(thresholds.app, name="thresholds")
 app.add_typer(iam.app, name="iam")
 app.command("apply")(apply.apply)
 app.command("inspections")(history.inspections)

@@ -30,7 +30,8 @@ class Action(StrEnum):
 
     READ_CAMERAS = "vigia:ReadCameras"  # and lines
     CHANGE_CAMERAS = "vigia:ChangeCameras"
-    READ_MODELS = "vigia:ReadModels"  # and hosting
+    READ_MODELS = "vigia:ReadModels"  # and hosting, thresholds
+    CHANGE_THRESHOLDS = "vigia:ChangeThresholds"
     MANAGE_IDENTITY = MANAGE  # users, keys, roles, policies, accounts
     # What AWS calls these, so that its managed policies hold here too.
     RUN_TRIALS = "lookoutvision:StartTrialDetection"  # and verify predictions
