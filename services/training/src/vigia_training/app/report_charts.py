@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
-from vigia_training.domain.report import Histogram, Reliability, TradeOff
+from vigia_training.domain.report import Histogram, Reliability
 
 #: Pixels of the drawing, and of the plot's edges in it.
 _WIDTH, _HEIGHT = 340, 270
@@ -14,6 +14,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 326, 12, 226
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Point = tuple[float, float]
+#: Where on an axis, 0 to 1, stands what text.
+Marks = Sequence[tuple[float, str]]
+
+_UNIT: Marks = tuple((tick, f"{tick:g}") for tick in _TICKS)
 
 
 def curve(points: Sequence[Point], here: Point, x: str, y: str, name: str) -> str:
@@ -46,14 +50,11 @@ def histogram(scores: Histogram, threshold: float) -> str:
     return _frame("".join(parts), "score", "share of the class", "Scores of the test images by class", marks)
 
 
-def trade_off(rows: Sequence[TradeOff], threshold: float) -> str:
+def trade_off(errors: Sequence[tuple[float, float | None, float | None]], threshold: float) -> str:
     """Both rates against the threshold."""
-    rejects = [(row.threshold, row.false_rejects.value) for row in rows]
-    misses = [(row.threshold, row.misses.value) for row in rows]
-    lines = "".join(
-        _line([(x, y) for x, y in found if y is not None], css)
-        for found, css in ((rejects, "line normal-line"), (misses, "line anomalous-line"))
-    )
+    rejects = [(at, rate) for at, rate, _ in errors if rate is not None]
+    misses = [(at, rate) for at, _, rate in errors if rate is not None]
+    lines = _line(rejects, "line normal-line") + _line(misses, "line anomalous-line")
     return _frame(lines + _upright(threshold), "threshold", "rate", "False rejects and misses by threshold")
 
 
@@ -82,8 +83,8 @@ def _frame(
     x: str,
     y: str,
     name: str,
-    upward: Iterable[tuple[float, str]] = tuple((t, f"{t:g}") for t in _TICKS),
-    across: Iterable[tuple[float, str]] = tuple((t, f"{t:g}") for t in _TICKS),
+    upward: Marks = _UNIT,
+    across: Marks = _UNIT,
 ) -> str:
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(name)}">']
     for place, text in upward:

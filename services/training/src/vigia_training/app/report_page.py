@@ -14,13 +14,14 @@ from typing import Final
 
 from vigia_training.app import report_charts as charts
 from vigia_training.app.report_pictures import Mask, picture
+from vigia_training.domain.dataset import Entry
 from vigia_training.domain.intervals import Estimate, Rate
 from vigia_training.domain.report import Evaluated, LabelFigures, Report, Shown, Why, report, worth_a_look
 from vigia_training.domain.suspicions import DataWarning
 from vigia_vision.manifest import Label
 
-#: Of one judged image: its bytes, and where known the label indices of truth and answer, ``[H, W]``.
-Show = Callable[[str], tuple[bytes, Mask | None, Mask | None]]
+#: Of one test image: its bytes, and where known the label indices of truth and answer, ``[H, W]``.
+Show = Callable[[Entry], tuple[bytes, Mask | None, Mask | None]]
 
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _REASONS: Final[dict[Why, str]] = {
@@ -43,7 +44,7 @@ def report_files(given: Evaluated, show: Show, labels: Sequence[Label]) -> Repor
     """The report of a version. ``show`` is called for the few images that are shown, one after the other."""
     numbers = report(given)
     colors = [label.color for label in labels]
-    pictures = [picture(*show(judged.entry.uri), colors) for judged, _ in worth_a_look(given.results)]
+    pictures = [picture(*show(judged.entry), colors) for judged, _ in worth_a_look(given.results)]
     return ReportFiles(page(numbers, pictures, labels), numbers.to_json())
 
 
@@ -89,7 +90,7 @@ def _head(numbers: Report) -> str:
     return (
         f"<header><h1>{escape(numbers.project)} <small>version {escape(numbers.model_version)}</small></h1>"
         f"<p>Learnt from {numbers.training_images} images, judged on {numbers.test_images} others, "
-        f"{normal} normal and {anomalous} anomalous, on {escape(numbers.evaluated_at)}. "
+        f"{normal} normal and {anomalous} anomalous, on {escape(numbers.evaluated_at[:16].replace('T', ' '))} UTC. "
         f"An image is anomalous from a score of {_threshold_text(numbers.threshold)} on.</p>"
         '<p class="quiet">Ranges are 95 % intervals: so far from the truth may a figure be that was measured on so few '
         "images. They count every image as one part; where several show the same part, the truth is less certain. "
@@ -153,7 +154,7 @@ def _threshold(numbers: Report) -> str:
         "has fewer errors of one kind without more of the other. A threshold picked here because it looks best on "
         "these images will do a little worse on the next.</p>"
         f'<div class="charts"><figure>{charts.histogram(numbers.scores, numbers.threshold)}</figure>'
-        f"<figure>{charts.trade_off(numbers.trade_off, numbers.threshold)}</figure></div>{key}{table}</section>"
+        f"<figure>{charts.trade_off(numbers.curves.errors, numbers.threshold)}</figure></div>{key}{table}</section>"
     )
 
 

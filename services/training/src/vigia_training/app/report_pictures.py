@@ -37,11 +37,11 @@ def picture(data: bytes, truth: Mask | None, answer: Mask | None, colors: Sequen
             color = np.array(rgb_of(colors[index - 1]), dtype=np.float64)
             area = _shrunk(answer == index, size)
             pixels[area] = (1 - _TINT) * pixels[area] + _TINT * color
-            pixels[area & ~_moved(area, ImageFilter.MinFilter(3))] = color
+            pixels[_grown(area) & ~area] = color
     if truth is not None and truth.any():
         area = _shrunk(truth > 0, size)
-        inner = _moved(area, ImageFilter.MaxFilter(3))
-        pixels[_moved(inner, ImageFilter.MaxFilter(3)) & ~inner] = 0
+        inner = _grown(area)
+        pixels[_grown(inner) & ~inner] = 0
         pixels[inner & ~area] = 255
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
@@ -54,5 +54,6 @@ def _shrunk(area: Bools, size: tuple[int, int]) -> Bools:
     return np.asarray(small) > 0
 
 
-def _moved(area: Bools, by: ImageFilter.MinFilter | ImageFilter.MaxFilter) -> Bools:
-    return np.asarray(Image.fromarray(area.astype(np.uint8) * 255).filter(by)) > 0
+def _grown(area: Bools) -> Bools:
+    """With the pixels around it."""
+    return np.asarray(Image.fromarray(area.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))) > 0

@@ -27,6 +27,7 @@ from vigia_training.domain.suspicions import DataWarning, suspicions
 FORMAT: Final = "vigia-report/1"
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 Why = Literal["miss", "false reject", "lowest overlap", "closest call"]
 
 #: Images shown for each reason.
@@ -103,10 +104,14 @@ class LabelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Points (x, y): false-reject rate and recall; recall and precision. Empty where a class is missing."""
+    """Points (x, y): false-reject rate and recall; recall and precision. Empty where a class is missing.
+
+    ``errors``: thresholds from 0 to 1 with the rates of false rejects and of misses, None of a class that is missing.
+    """
 
     roc: list[tuple[float, float]]
     precision_recall: list[tuple[float, float]]
+    errors: list[tuple[float, float | None, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,20 +313,18 @@ def _sizes(results: Sequence[Judged], pixels: int) -> list[SizeFigures]:
 
 def _trade_off(results: Sequence[Judged], current: float) -> list[TradeOff]:
     normal, anomalous = _scores(results, False), _scores(results, True)
-
-    def errors(thresholds: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return len(normal) - np.searchsorted(normal, thresholds), np.searchsorted(anomalous, thresholds)
-
     values = np.unique([r.score for r in results])
-    cuts = (values[1:] + values[:-1]) / 2
-    rejects, misses = errors(cuts)
+    # All that thresholds can do: reject all, part the images between two scores, reject none.
+    cuts = np.concatenate([values[:1], (values[1:] + values[:-1]) / 2, np.nextafter(values[-1:], 2)])
+    rejects, misses = _errors(cuts, normal, anomalous)
     # From one cut to the next, misses never fall and false rejects never rise. A cut is beaten by the next where that
     # misses no more, and by the one before where that rejects no more.
-    best = np.append(np.diff(misses) > 0, True)[: len(cuts)] & np.append(True, np.diff(rejects) < 0)[: len(cuts)]
+    best = np.append(np.diff(misses) > 0, True) & np.append(True, np.diff(rejects) < 0)
     frontier = _thinned(cuts[best], _BEST)
     thresholds = np.unique([current, *_ROUND, *frontier])
     rows = []
-    for value, rejected, missed in zip(thresholds.tolist(), *(e.tolist() for e in errors(thresholds)), strict=True):
+    counts = (errors.tolist() for errors in _errors(thresholds, normal, anomalous))
+    for value, rejected, missed in zip(thresholds.tolist(), *counts, strict=True):
         beaten = (rejects <= rejected) & (misses <= missed) & ((rejects < rejected) | (misses < missed))
         rows.append(
             TradeOff(
@@ -335,14 +338,26 @@ def _trade_off(results: Sequence[Judged], current: float) -> list[TradeOff]:
     return rows
 
 
+def _errors(thresholds: Floats, normal: Floats, anomalous: Floats) -> tuple[Counts, Counts]:
+    """False rejects and misses at each threshold, of ascending scores."""
+    return len(normal) - np.searchsorted(normal, thresholds), np.searchsorted(anomalous, thresholds)
+
+
 def _curves(results: Sequence[Judged]) -> Curves:
+    normal, anomalous = _scores(results, False), _scores(results, True)
+    thresholds = np.linspace(0, 1, _CURVE_POINTS + 1)
+    rejects, misses = _errors(thresholds, normal, anomalous)
+    errors: list[tuple[float, float | None, float | None]] = [
+        (at, rejected / len(normal) if len(normal) else None, missed / len(anomalous) if len(anomalous) else None)
+        for at, rejected, missed in zip(thresholds.tolist(), rejects.tolist(), misses.tolist(), strict=True)
+    ]
+    if not len(normal) or not len(anomalous):
+        return Curves([], [], errors)
     truth = np.array([r.entry.anomalous for r in results])
-    if truth.all() or not truth.any():
-        return Curves([], [])
     scores = np.array([r.score for r in results], dtype=np.float64)
     false, true, _ = roc_curve(truth, scores)
     precision, recall, _ = precision_recall_curve(truth, scores, drop_intermediate=True)
-    return Curves(_points(false, true), _points(recall[::-1], precision[::-1]))
+    return Curves(_points(false, true), _points(recall[::-1], precision[::-1]), errors)
 
 
 def _points(x: Floats, y: Floats) -> list[tuple[float, float]]:
@@ -354,7 +369,8 @@ def _thinned(values: Floats, most: int) -> Floats:
     """At most so many of the values, evenly, with the first and the last."""
     if len(values) <= most:
         return values
-    return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+    kept: Floats = values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+    return kept
 
 
 def _histogram(results: Sequence[Judged]) -> Histogram:
