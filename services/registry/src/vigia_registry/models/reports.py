@@ -7,6 +7,7 @@ from typing import Final
 
 from vigia_registry.models.domain import ModelVersion
 from vigia_registry.models.errors import ReportNotFound
+from vigia_registry.objects import S3Rights
 from vigia_runtime.errors import AccessDenied, NotFound
 from vigia_runtime.objects import ObjectStore
 
@@ -21,13 +22,15 @@ class ReportKind(StrEnum):
     JSON = "json"
 
 
-async def read(objects: ObjectStore, project: str, model: ModelVersion, kind: ReportKind) -> bytes:
-    """The report as it lies there now. ReportNotFound where it was never written, is gone, or may not be read."""
+async def read(objects: ObjectStore, rights: S3Rights, project: str, model: ModelVersion, kind: ReportKind) -> bytes:
+    """The report as it lies there now. ReportNotFound where it was never written, is gone, or the store refuses it;
+    AccessDenied when the caller's policies do not allow to read it."""
     result = model.evaluation_result
     if result is None:
         raise ReportNotFound(project, model.version, "it was not evaluated")
     folder = result.key[: result.key.rfind("/") + 1]
     key = f"{folder}EvaluationReport-{project}-{model.version}.{kind.value}"
+    rights.require("GetObject", result.bucket, key)
     try:
         size = (await objects.head(result.bucket, key)).size
         data = await objects.get(result.bucket, key) if size <= _MOST_BYTES else None

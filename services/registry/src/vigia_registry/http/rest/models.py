@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import Field
 
 from vigia_contracts.training import ModelMetrics
@@ -118,6 +118,7 @@ def create_router(door: Door) -> APIRouter:
         },
     )
     async def report(
+        request: Request,
         project: Annotated[str, Path(min_length=1, max_length=255)],
         version: Annotated[str, Path(pattern=r"^([1-9][0-9]{0,8}|latest)$")],
         accept: Annotated[str, Header(max_length=1000)] = "",
@@ -126,7 +127,7 @@ def create_router(door: Door) -> APIRouter:
         async with door.transaction() as session:
             view = await models.get(session, owner, project, "latest" if version == "latest" else int(version))
         kind = ReportKind.JSON if "application/json" in accept and "text/html" not in accept else ReportKind.HTML
-        data = await reports.read(door.deps.objects, project, view.model, kind)
+        data = await reports.read(door.deps.objects, door.rights(request), project, view.model, kind)
         return Response(data, media_type=_REPORT_TYPES[kind], headers=_REPORT_HEADERS)
 
     @router.get("/hosting", summary="What is hosted or should be, and where")
