@@ -92,8 +92,8 @@ def _head(numbers: Report) -> str:
         f"<p>Learnt from {numbers.training_images} images, judged on {numbers.test_images} others, "
         f"{normal} normal and {anomalous} anomalous, on {escape(numbers.evaluated_at[:16].replace('T', ' '))} UTC. "
         f"An image is anomalous from a score of {_threshold_text(numbers.threshold)} on.</p>"
-        '<p class="quiet">Ranges are 95 % intervals: so far from the truth may a figure be that was measured on so few '
-        "images. They count every image as one part; where several show the same part, the truth is less certain. "
+        '<p class="quiet">Ranges are 95 % intervals: where the truth may lie, as so few images were measured. '
+        "They count every image as one part; where several show the same part, the truth is less certain. "
         "They hold for parts like those tested, and for nothing else.</p></header>"
         f'<section class="tiles">{cells}</section>'
     )
@@ -107,7 +107,7 @@ def _warnings(warnings: Sequence[DataWarning]) -> str:
         names = "".join(f"<li>{escape(uri)}</li>" for uri in warning.images)
         more = warning.count - len(warning.images)
         rest = f"<li>and {more} more</li>" if warning.images and more else ""
-        listed = f"<details><summary>{warning.count} images</summary><ul>{names}{rest}</ul></details>" if names else ""
+        listed = f"<details><summary>images: {warning.count}</summary><ul>{names}{rest}</ul></details>" if names else ""
         items.append(f'<li class="warning {warning.kind}">{escape(warning.message)}{listed}</li>')
     return f'<section><h2>Data: before you trust the figures</h2><ul class="warnings">{"".join(items)}</ul></section>'
 

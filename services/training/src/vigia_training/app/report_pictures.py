@@ -17,7 +17,7 @@ from vigia_vision.masks import rgb_of
 SIDE: Final = 320
 _QUALITY = 80
 #: How much of a label's colour lies over what the model marked.
-_TINT = 0.4
+_TINT = 0.25
 
 Mask = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
