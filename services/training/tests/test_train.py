@@ -109,6 +109,35 @@ def test_the_evaluation_files_have_the_shapes_of_the_guide(result: Result) -> No
     assert set(label) == {"Precision", "Recall", "F1Score", "AIIOU", "ClassName"}
 
 
+def test_the_report_has_the_numbers_of_the_evaluation_and_shows_images(result: Result) -> None:
+    assert result.report is not None
+    numbers = json.loads(result.report.json)
+    assert (numbers["training_images"], numbers["test_images"]) == (28, 20)
+    assert numbers["image"]["f1"]["value"] == result.metrics.f1
+    assert [label["name"] for label in numbers["labels"]] == ["spot"]
+    assert numbers["labels"][0]["iou"]["value"] == result.metrics.classes[0].iou
+    assert {warning["kind"] for warning in numbers["warnings"]} <= {"few_images", "note"}
+    page = result.report.html.decode()
+    assert page.count("<img ") == len(numbers["shown"]) > 0
+    assert list(result.evaluation_files("plates-1")) == [
+        "EvaluationManifest-plates-1.json",
+        "EvaluationResult-plates-1.json",
+        "EvaluationReport-plates-1.html",
+        "EvaluationReport-plates-1.json",
+    ]
+
+
+def test_the_report_names_test_images_that_were_learnt(make: Callable) -> None:  # type: ignore[type-arg]
+    plates = make(20, 12)
+    lines = plates.manifest.splitlines()
+    copied = plates.changed({f"again/{key}": data for key, data in plates.objects.items()})
+    result = run(copied, test_manifest=b"\n".join(lines[:3] + lines[-3:]).replace(b"/images/", b"/again/images/"))
+    assert result.report is not None
+    (warning,) = [w for w in json.loads(result.report.json)["warnings"] if w["kind"] == "duplicate"]
+    assert warning["count"] == 6
+    assert "s3://plates/again/images/plate-0.jpg" in warning["images"]
+
+
 def test_without_masks_a_classification_model_is_learnt(make: Callable) -> None:  # type: ignore[type-arg]
     result = run(make(22, 22, masks=False))
     assert result.artifact.manifest.kind == "anomaly-classification"

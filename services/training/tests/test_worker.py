@@ -204,6 +204,7 @@ async def test_a_job_survives_the_death_of_its_worker_and_has_one_effect(line: L
     assert completed.evaluation_manifest.key == "out/EvaluationManifest-plates-1.json"
     assert completed.evaluation_result.key == "out/EvaluationResult-plates-1.json"
     assert {completed.evaluation_manifest.key, completed.evaluation_result.key} < set(keys)
+    assert {"out/EvaluationReport-plates-1.html", "out/EvaluationReport-plates-1.json"} < set(keys)
 
 
 @pytest.mark.slow

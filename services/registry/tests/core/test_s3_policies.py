@@ -257,6 +257,7 @@ def test_an_import_asked_for_with_a_key_that_is_gone_fails(asking: Registry, loo
     [
         ("GetBucketLocation", BUCKET),
         ("PutObject", f"{BUCKET}/results/EvaluationResult-*-1.json"),
+        ("PutObject", f"{BUCKET}/results/EvaluationReport-*-1.html"),
         ("GetObject", f"{BUCKET}/masks/anomaly-31.png"),
     ],
 )

@@ -8,9 +8,11 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from vigia_contracts.cameras import RtspSource
 from vigia_contracts.topics import CAMERAS, DEPLOYMENTS
+from vigia_registry import schema
 from vigia_registry.entrypoints.http import build
 from vigia_registry.hosting import announcements, overview, repository, service
 from vigia_registry.hosting.domain import Observed
@@ -229,6 +231,43 @@ async def test_units_are_shown_while_a_version_is_to_be_hosted(client: httpx.Asy
     async with fleet.deps.database.transaction() as session:
         await service.request_start(session, version, 2)
     assert await shown() == ({"min": 2, "max": None, "desired": 2, "in_service": 2}, [(2, None, 2, 2)])
+
+
+@pytest.fixture
+async def storing_client(hosting_fleet: Any) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(build(hosting_fleet.deps))
+    async with httpx.AsyncClient(transport=transport, base_url="http://registry/api/v1", auth=KEY) as client:
+        yield client
+
+
+async def test_a_report_is_read_from_beside_the_evaluation(
+    storing_client: httpx.AsyncClient, hosting_fleet: Any
+) -> None:
+    client, fleet = storing_client, hosting_fleet
+    version = await fleet.version(3)
+    path = "/projects/cookies/models/3/report"
+    assert (await client.get(path)).json()["code"] == "report_not_found"  # trained before there were reports
+    place = {"bucket": fleet.bucket, "key": "out/of/EvaluationResult-cookies-3.json"}
+    models = schema.models.model_versions
+    async with fleet.deps.database.transaction() as session:
+        await session.execute(update(models).where(models.c.id == version).values(evaluation_result=place))
+    missing = await client.get(path)
+    assert (missing.status_code, missing.json()["code"]) == (404, "report_not_found")
+    page, numbers = b"<!DOCTYPE html><p>good</p>", b'{"format": "vigia-report/1"}'
+    await fleet.deps.objects.put(fleet.bucket, "out/of/EvaluationReport-cookies-3.html", page)
+    await fleet.deps.objects.put(fleet.bucket, "out/of/EvaluationReport-cookies-3.json", numbers)
+    shown = await client.get(path.replace("3", "latest"))
+    assert (shown.status_code, shown.content) == (200, page)
+    assert shown.headers["content-type"] == "text/html; charset=utf-8"
+    policy = shown.headers["content-security-policy"]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+    asked = await client.get(path, headers={"Accept": "application/json"})
+    assert (asked.content, asked.headers["content-type"]) == (numbers, "application/json")
+    await fleet.deps.objects.put(fleet.bucket, "out/of/EvaluationReport-cookies-3.html", bytes(4 * 1024 * 1024 + 1))
+    assert "too large" in (await client.get(path)).text
+    assert (await client.get(path.replace("3", "4"))).json()["code"] == "model_not_found"
+    assert (await client.get(path.replace("3", "03"))).status_code == 400
+    assert (await client.get(path.replace("cookies", "others"))).json()["code"] == "project_not_found"
 
 
 @pytest.mark.filterwarnings("error")

@@ -23,6 +23,14 @@ class ArnNotFound(NotFound):
         super().__init__("arn_not_found", f"There is no model version {arn}.", about(Resource.MODEL, arn))
 
 
+class ReportNotFound(NotFound):
+    """``why``: what became of it, as far as is known."""
+
+    def __init__(self, project: str, version: int, why: str) -> None:
+        text = f"Model version {version} of project {project} has no report: {why}."
+        super().__init__("report_not_found", text, _id(project, version))
+
+
 class ModelBusy(Conflict):
     """Its status forbids the operation."""
 

@@ -69,7 +69,12 @@ from vigia_runtime.settings import BucketSettings
 _TRAINING = "The model is being trained."
 _DELETING = "The model is being deleted."
 #: The names that training gives to what it writes for the customer.
-_RESULTS = ("EvaluationManifest-{project}-{version}.json", "EvaluationResult-{project}-{version}.json")
+_RESULTS = (
+    "EvaluationManifest-{project}-{version}.json",
+    "EvaluationResult-{project}-{version}.json",
+    "EvaluationReport-{project}-{version}.html",
+    "EvaluationReport-{project}-{version}.json",
+)
 _LONGEST_VERSION = 9_999_999_999
 
 

@@ -16,7 +16,7 @@ from vigia_training.domain.dataset import split_uri
 from vigia_training.domain.errors import BadData
 from vigia_vision.artifact import MANIFEST_FILE
 
-_TYPES = {".json": "application/json", ".jpg": "image/jpeg", ".png": "image/png"}
+_TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8", ".jpg": "image/jpeg", ".png": "image/png"}
 
 
 def reader(store: ObjectStore, loop: asyncio.AbstractEventLoop) -> Callable[[str], bytes]:
@@ -73,10 +73,10 @@ async def store_result(
         manifest = ref if name == MANIFEST_FILE else manifest
     assert manifest is not None
     refs = []
-    for kind, content in (("Manifest", result.evaluation_manifest), ("Result", result.evaluation_result)):
-        name = f"Evaluation{kind}-{request.project}-{request.model_version}.json"
+    for name, content in result.evaluation_files(f"{request.project}-{request.model_version}").items():
+        kind = _TYPES[name[name.rfind(".") :]]
         try:
-            refs.append(await store.put(output.bucket, under(output.prefix, name), content, "application/json"))
+            refs.append(await store.put(output.bucket, under(output.prefix, name), content, kind))
         except (NotFound, AccessDenied) as error:
             raise BadData(f"the output cannot be written: {error.message}") from error
     return manifest, refs[0], refs[1]

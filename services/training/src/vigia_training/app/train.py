@@ -11,14 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from vigia_contracts.training import ModelMetrics
 from vigia_runtime.logging import get_logger
+from vigia_training.app.digests import Digesting
 from vigia_training.app.images import Geometry, Read, geometry_of, in_order, labels_of, load, load_truth
+from vigia_training.app.report_page import ReportFiles, report_files
 from vigia_training.domain.dataset import Entry, parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
+from vigia_training.domain.report import Evaluated
 from vigia_training.domain.split import split
 from vigia_training.learning.backbone import load_backbone
 from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
@@ -77,12 +81,24 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a training gives: the artifact, its metrics, and the two evaluation files."""
+    """What a training gives: the artifact, its metrics, the two evaluation files, and a report to read."""
 
     artifact: Artifact
     metrics: ModelMetrics
     evaluation_manifest: bytes
     evaluation_result: bytes
+    report: ReportFiles | None = None
+
+    def evaluation_files(self, name: str) -> dict[str, bytes]:
+        """All but the artifact by file name, which ends with ``name``; evaluation manifest and result come first."""
+        files = {
+            f"EvaluationManifest-{name}.json": self.evaluation_manifest,
+            f"EvaluationResult-{name}.json": self.evaluation_result,
+        }
+        if self.report is not None:
+            files[f"EvaluationReport-{name}.html"] = self.report.html
+            files[f"EvaluationReport-{name}.json"] = self.report.json
+        return files
 
 
 def train(task: Task, read: Read, options: Options, progress: Progress) -> Result:
@@ -92,6 +108,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
         begin, end = _STAGES[stage]
         progress(stage, begin * (1 - share) + end * share)
 
+    read = Digesting(read)
     torch.set_num_threads(options.threads)
     torch.manual_seed(task.seed)
     learn, test = _datasets(task)
@@ -125,11 +142,32 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     numbers = metrics.model_dump(include={"precision", "recall", "f1", "roc_auc", "average_precision"})
     manifest = draft.model_copy(update={"golden": golden, "metrics": numbers})
     at = datetime.now(UTC)
+    evaluated = Evaluated(
+        arn=task.arn,
+        project=task.project,
+        version=task.version,
+        at=at,
+        threshold=draft.threshold.value,
+        labels=[label.name for label in draft.labels],
+        results=results,
+        learn=learn,
+        metrics=metrics,
+        pixels=geometry.image_width * geometry.image_height,
+        digests=read.digests,
+        provenance=provenance,
+    )
+
+    def show(entry: Entry) -> tuple[bytes, NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+        data = read(entry.uri)
+        truth = load_truth(entry, read, geometry, draft.labels) if draft.labels else None
+        return data, truth, session.inspect(data).mask
+
     return Result(
         artifact=Artifact.build(manifest, {MODEL_FILE: model, **files}),
         metrics=metrics,
         evaluation_manifest=evaluation_manifest(results, task.arn, task.project, task.version, at),
         evaluation_result=evaluation_result(metrics, bool(draft.labels), task.arn, at),
+        report=report_files(evaluated, show, draft.labels),
     )
 
 

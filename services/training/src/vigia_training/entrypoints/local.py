@@ -53,5 +53,5 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
 def _write(result: Result, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_artifact(result.artifact, folder / "artifact")
-    (folder / f"EvaluationManifest-{name}.json").write_bytes(result.evaluation_manifest)
-    (folder / f"EvaluationResult-{name}.json").write_bytes(result.evaluation_result)
+    for file, content in result.evaluation_files(name).items():
+        (folder / file).write_bytes(content)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import Field
 
 from vigia_contracts.training import ModelMetrics
@@ -15,8 +15,19 @@ from vigia_registry.hosting.domain import Desired, Observed
 from vigia_registry.hosting.versions import Report
 from vigia_registry.http.rest.caller import Action, Answer, Cursor, Door, Limit, problems
 from vigia_registry.identity.domain import Owner
+from vigia_registry.models import reports
 from vigia_registry.models import service as models
 from vigia_registry.models.domain import AwsStatus, ModelState, ModelView
+from vigia_registry.models.reports import ReportKind
+
+#: The report lies where its customer may write: whatever stands there runs nothing and asks for nothing.
+_REPORT_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-cache",
+    "Vary": "Accept",
+}
+_REPORT_TYPES = {ReportKind.HTML: "text/html", ReportKind.JSON: "application/json"}
 
 
 class Training(Answer):
@@ -96,6 +107,28 @@ def create_router(door: Door) -> APIRouter:
         async with door.transaction() as session:
             page = await models.page(session, door.pages, owner, project, cursor, limit)
         return ModelPage(project=project, items=[_model(view) for view in page.items], next=page.next_token)
+
+    @router.get(
+        "/projects/{project}/models/{version}/report",
+        summary="The version's evaluation report: a page, or JSON where `Accept` asks for it",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/html": {}, "application/json": {}}, "description": "The report"},
+            **problems(404),
+        },
+    )
+    async def report(
+        request: Request,
+        project: Annotated[str, Path(min_length=1, max_length=255)],
+        version: Annotated[str, Path(pattern=r"^([1-9][0-9]{0,8}|latest)$")],
+        accept: Annotated[str, Header(max_length=1000)] = "",
+        owner: Owner = reader,
+    ) -> Response:
+        async with door.transaction() as session:
+            view = await models.get(session, owner, project, "latest" if version == "latest" else int(version))
+        kind = ReportKind.JSON if "application/json" in accept and "text/html" not in accept else ReportKind.HTML
+        data = await reports.read(door.deps.objects, door.rights(request), project, view.model, kind)
+        return Response(data, media_type=_REPORT_TYPES[kind], headers=_REPORT_HEADERS)
 
     @router.get("/hosting", summary="What is hosted or should be, and where")
     async def hosting(owner: Owner = reader) -> HostingList:
