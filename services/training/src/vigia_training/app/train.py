@@ -24,6 +24,7 @@ from vigia_training.learning.backbone import load_backbone
 from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
 from vigia_training.learning.export import export_backbone, export_judge, join
 from vigia_training.learning.features import Example
+from vigia_training.learning.label_budget import ClassificationBudget, DetectionBudget
 from vigia_training.learning.precision import Choice, choose
 from vigia_training.learning.trainer import Fitted, fit
 from vigia_vision import Artifact, Manifest, Session, decode, probe
@@ -73,6 +74,8 @@ class Options:
     backbone_name: str = DEFAULT_BACKBONE
     backbone_file: Path | None = None
     precision: Precision = "auto"
+    detection: DetectionBudget = field(default_factory=DetectionBudget)
+    classification: ClassificationBudget = field(default_factory=ClassificationBudget)
 
 
 @dataclass(frozen=True, slots=True)

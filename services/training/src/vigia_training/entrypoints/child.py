@@ -15,7 +15,8 @@ from vigia_runtime.errors import Transient
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import load
 from vigia_training.adapters.storage import reader, store_result, task_of
-from vigia_training.app.train import Options, train
+from vigia_training.app.any_kind import train_any
+from vigia_training.app.train import Options
 from vigia_training.domain.errors import BadData
 from vigia_training.settings import Settings
 
@@ -44,7 +45,7 @@ async def _run(settings: Settings, request: TrainingRequest) -> dict[str, Any]:
     task = await task_of(store, request)
     read = reader(store, asyncio.get_running_loop())
     tell = _Throttle()
-    result = await asyncio.to_thread(train, task, read, options, tell)
+    result = await asyncio.to_thread(train_any, task, read, options, tell)
     tell("uploading", 1.0)
     manifest, evaluation_manifest, evaluation_result = await store_result(store, request, result)
     return {

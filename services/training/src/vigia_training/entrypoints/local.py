@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from vigia_training.adapters.files import folder_reader
-from vigia_training.app.train import Options, Result, Task, train
+from vigia_training.app.any_kind import train_any
+from vigia_training.app.train import Options, Result, Task
 from vigia_training.domain.errors import BadData
 from vigia_training.settings import LearningSettings
 from vigia_vision import write_artifact
@@ -35,7 +36,7 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
     learning = LearningSettings()
     options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path, learning.precision)
     try:
-        result = train(task, folder_reader(images), options, tell)
+        result = train_any(task, folder_reader(images), options, tell)
     except BadData as error:
         print(error, file=sys.stderr)
         return 1
