@@ -21,7 +21,9 @@ from vigia_training.domain.label_evaluation import Examined, measure_labels, sna
 from vigia_training.domain.label_split import split_labelled
 from vigia_training.domain.palette import coloured
 from vigia_training.domain.scale import detector_size
-from vigia_training.learning.backbone import load_backbone
+from vigia_training.learning.backbone import load_backbone, load_network
+from vigia_training.learning.classification import trainer as classification
+from vigia_training.learning.classification.trainer import Labelled
 from vigia_training.learning.detection import trainer as detection
 from vigia_training.learning.detection.crops import Annotated, Variation
 from vigia_training.learning.detection.network import FLOOR, Graph
@@ -30,7 +32,7 @@ from vigia_vision import Artifact, DecodeError, Manifest, Session, decode, probe
 from vigia_vision.artifact import MODEL_FILE, npy
 from vigia_vision.decode import Pixels
 from vigia_vision.manifest import LETTERBOX, Decision, Golden, InputContract, LabelKind, TensorSpec, Threshold
-from vigia_vision.prepare import fitted, letterbox_area, prepare
+from vigia_vision.prepare import fitted, letterbox_area, prepare, squash_area
 from vigia_vision.session import first
 
 #: Where each stage begins and ends in the whole job, by experience.
@@ -43,6 +45,10 @@ _GOLDEN_BYTES = 256 * 1024
 _APART = 2e-4
 #: Boxes whose shorter side is under so many pixels at the model's resolution are hardly seen.
 _TINY = 4.0
+#: Pixels of a classifier's tensor: what its network was pretrained with.
+_CLASSIFIER_SIDE = 224
+#: Share of the training images on which candidates are compared.
+_HELD = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
     torch.set_num_threads(options.threads)
     torch.manual_seed(task.seed)
     data = _datasets(task, read, lambda share: tell("reading", share))
-    learnt = _detector(data, read, task, options, lambda share: tell("training", share))
+    learn = _detector if data.kind == "object-detection" else _classifier
+    learnt = learn(data, read, task, options, lambda share: tell("training", share))
     tell("exporting", 0)
     draft = Manifest(
         kind=data.kind,
@@ -215,6 +222,42 @@ def _detector(data: _Data, read: Read, task: Task, options: Options, tell: Calla
             "backbone_sha256": backbone.digest,
             "budget": f"{budget.iterations} iterations of {budget.batch} crops of {budget.crop} pixels",
             "boxes": f"{sum(len(image.boxes) for image in images)}, {tiny} of them under {_TINY:g} pixels",
+        },
+    )
+
+
+def _classifier(data: _Data, read: Read, task: Task, options: Options, tell: Callable[[float], None]) -> _Learnt:
+    index = {name: number for number, name in enumerate(data.labels)}
+
+    def load(one: Annotation) -> Labelled:
+        labels = np.zeros(len(index), np.float32)
+        labels[[index[name] for name in one.labels]] = 1
+        return Labelled(squash_area(_pixels(one, read), _CLASSIFIER_SIDE, _CLASSIFIER_SIDE), labels)
+
+    images = list(in_order(load, data.learn))
+    given = load_network(options.backbone_name, options.backbone_file)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _, held = split_labelled([one.labels for one in data.learn], task.seed, _HELD)
+    exclusive = data.kind == "classification"
+    fitted = classification.fit(given, images, held, exclusive, options.classification, task.seed, device, tell)
+    names = ("score", "confidences")
+    model, outputs = to_onnx(fitted.classifier, _CLASSIFIER_SIDE, _CLASSIFIER_SIDE, names, task.arn)
+    sizes = [data.sizes[one.uri] for one in data.learn]
+    budget = options.classification
+    return _Learnt(
+        model,
+        outputs,
+        InputContract(
+            width=_CLASSIFIER_SIDE,
+            height=_CLASSIFIER_SIDE,
+            image_width=max(size[0] for size in sizes),
+            image_height=max(size[1] for size in sizes),
+            any_size=True,
+        ),
+        {
+            "backbone_sha256": given.digest,
+            "budget": f"{budget.pool_size(len(images))} images, {budget.iterations} iterations",
+            "candidate": fitted.choice,
         },
     )
 

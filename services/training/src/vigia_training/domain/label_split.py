@@ -9,10 +9,12 @@ import numpy as np
 TEST_SHARE = 0.2
 
 
-def split_labelled(labels: Sequence[Sequence[str]], seed: int) -> tuple[list[int], list[int]]:
+def split_labelled(
+    labels: Sequence[Sequence[str]], seed: int, share: float = TEST_SHARE
+) -> tuple[list[int], list[int]]:
     """Indices for training and for testing, both ascending; ``labels`` are those of each image.
 
-    A fifth of the images of each label tests, and the same of those without any. The rarest label chooses first, so
+    A ``share`` of the images of each label tests, and the same of those without any. The rarest label chooses first, so
     that it keeps images on both sides; one with a single image keeps it for training.
     """
     rng = np.random.default_rng(seed)
@@ -24,7 +26,7 @@ def split_labelled(labels: Sequence[Sequence[str]], seed: int) -> tuple[list[int
     train: set[int] = set()
     for name in sorted(members, key=lambda name: (len(members[name]), name)):
         images = members[name]
-        wanted = max(round(TEST_SHARE * len(images)), min(1, len(images) - 1))
+        wanted = max(round(share * len(images)), min(1, len(images) - 1))
         missing = wanted - sum(index in test for index in images)
         free = [index for index in images if index not in test and index not in train]
         chosen = rng.permutation(free)[: max(missing, 0)].tolist()

@@ -22,5 +22,5 @@ class ClassificationBudget:
     iterations: int = 300
 
     def pool_size(self, examples: int) -> int:
-        """At least three variations of each image."""
-        return max(self.images, 3 * examples)
+        """Three variations of each image, up to so many images that features of more would not fit in memory."""
+        return max(self.images, examples, min(3 * examples, 12_000))
