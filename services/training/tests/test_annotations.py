@@ -106,6 +106,7 @@ def test_lines_labelled_for_another_kind_are_left_out() -> None:
 @pytest.mark.parametrize("names", [("normal",), ("Anomaly",)])
 def test_verdicts_ask_for_a_model_that_judges(names: tuple[str, ...]) -> None:
     assert not wants_labels(text(labelled(*names)))
+    assert not wants_labels(text(labelled(*names), labelled("unsure"), labelled(*names)))
     assert not wants_labels(b"{not json\n")
 
 

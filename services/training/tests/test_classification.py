@@ -147,6 +147,13 @@ def test_the_evaluation_files_have_the_shapes_of_the_guide(single: tuple[Cards, 
     assert "AveragePrecision" not in document["AggregatedEvaluationResults"]
 
 
+def test_a_model_of_lookout_for_vision_judges_whatever_its_labels_are_called() -> None:
+    cards = make_cards([("disc",), ("frame",)] * 3)
+    task = Task("arn:aws:lookoutvision:us-east-1:123456789012:model/cards/1", "cards", "1", cards.manifest)
+    with pytest.raises(BadData, match="fewer than two labelled normal images"):
+        train_any(task, cards.read, SMALL, lambda stage, share: None)
+
+
 def test_one_label_alone_cannot_be_told_from_anything() -> None:
     with pytest.raises(BadData, match="1 labels; a model of the kind classification needs 2"):
         run(make_cards([("disc",)] * 6))

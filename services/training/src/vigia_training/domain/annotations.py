@@ -61,9 +61,10 @@ class Annotation:
 def wants_labels(text: bytes) -> bool:
     """Whether a manifest is for a model that gives labels, not for one that judges images normal or anomalous.
 
-    It is when it has boxes, or image-level labels other than ``normal`` and ``anomaly``. False where nothing can be
-    read: the reader of the other kind then says what is wrong.
+    It is when it has boxes, or more image-level labels that are neither ``normal`` nor ``anomaly`` than those. False
+    where nothing can be read: the reader of the other kind then says what is wrong.
     """
+    others = verdicts = 0
     for line in text.decode("utf-8-sig", errors="replace").split("\n"):
         try:
             fields = json.loads(line) if line.strip() else None
@@ -76,9 +77,10 @@ def wants_labels(text: bytes) -> bool:
             if kind in (BOXES, MULTI_LABEL):
                 return True
             name = metadata.get("class-name") if kind == IMAGE_LABEL else None
-            if isinstance(name, str) and name.lower() not in _VERDICTS:
-                return True
-    return False
+            if isinstance(name, str):
+                verdict = name.lower() in _VERDICTS
+                others, verdicts = others + (not verdict), verdicts + verdict
+    return others > verdicts
 
 
 def parse_annotations(text: bytes) -> list[Annotation]:

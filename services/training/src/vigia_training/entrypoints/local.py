@@ -27,7 +27,7 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
             print(f"{time.monotonic() - started:6.1f} s  {fraction:4.0%}  {name}", flush=True)
 
     task = Task(
-        arn=f"arn:local:lookoutvision:local:000000000000:model/{project}/1",
+        arn=f"arn:local:vigia:local:000000000000:model/{project}/1",
         project=project,
         version="1",
         training_manifest=manifest.read_bytes(),
