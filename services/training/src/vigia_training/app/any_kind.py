@@ -7,7 +7,6 @@ from vigia_training.app.labels import train_labels
 from vigia_training.app.train import Options, Progress, Result, Task, train
 from vigia_training.domain.annotations import wants_labels
 
-
 #: Models of this service judge images, whatever else a dataset's labels are called.
 _JUDGING = ":lookoutvision:"
 
