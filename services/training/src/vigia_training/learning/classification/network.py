@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from vigia_training.learning.backbone import Pretrained
+from vigia_training.learning.folding import folded
 
 #: Blocks before the tail: what they know, at a sixteenth of the input's sides, holds for any images.
 _TRUNK_BLOCKS = 4
@@ -19,8 +18,8 @@ class Trunk(nn.Module):
     def __init__(self, given: Pretrained) -> None:
         super().__init__()
         network = given.network
-        self.stem = nn.Sequential(network.conv_stem, network.bn1)  # type: ignore[arg-type]
-        self.blocks = nn.ModuleList(list(network.blocks)[:_TRUNK_BLOCKS])  # type: ignore[arg-type]
+        self.stem = folded(nn.Sequential(network.conv_stem, network.bn1))  # type: ignore[arg-type]
+        self.blocks = folded(nn.ModuleList(list(network.blocks)[:_TRUNK_BLOCKS]))  # type: ignore[arg-type]
         self.mean, self.std = given.mean, given.std
         self.eval().requires_grad_(False)
 
@@ -32,21 +31,17 @@ class Trunk(nn.Module):
 
 
 class Tail(nn.Module):
-    """The trunk's features to one vector an image, ``[N, D]``. Batch statistics stay ImageNet's."""
+    """The trunk's features to one vector an image, ``[N, D]``. Batch statistics are ImageNet's."""
 
     def __init__(self, given: Pretrained) -> None:
         super().__init__()
         network = given.network
-        self.blocks = copy.deepcopy(nn.Sequential(*list(network.blocks)[_TRUNK_BLOCKS:]))  # type: ignore[arg-type]
-        self.last = copy.deepcopy(nn.Sequential(network.conv_head, network.bn2))  # type: ignore[arg-type]
-        self.eval()
+        self.blocks = folded(nn.Sequential(*list(network.blocks)[_TRUNK_BLOCKS:]))  # type: ignore[arg-type]
+        self.last = folded(nn.Sequential(network.conv_head, network.bn2))  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
         x: Tensor = self.last(self.blocks(features))
         return x.mean((2, 3))
-
-    def train(self, mode: bool = True) -> Tail:
-        return super().train(False)
 
 
 class Classifier(nn.Module):

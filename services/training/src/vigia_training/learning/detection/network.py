@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +10,7 @@ from torch.nn import functional as fn
 
 from vigia_training.learning.backbone import Backbone
 from vigia_training.learning.detection.boxes import suppress
+from vigia_training.learning.folding import folded
 
 #: Pixels between neighbouring cells of each pyramid level.
 STRIDES = (8, 16, 32)
@@ -40,7 +39,7 @@ class Detector(nn.Module):
 
     def __init__(self, backbone: Backbone, classes: int) -> None:
         super().__init__()
-        self.backbone = fold_norms(backbone)
+        self.backbone = folded(backbone)
         fine, *coarse = backbone.channels
         # What the finest features know of edges, without paying for a level of their size.
         self.detail = nn.Conv2d(fine, _WIDTH, 2, stride=2)
@@ -120,24 +119,3 @@ def centres(height: int, width: int, stride: int) -> Tensor:
     y = (torch.arange(height, dtype=torch.float32) + 0.5) * stride
     x = (torch.arange(width, dtype=torch.float32) + 0.5) * stride
     return torch.stack([x[None, :].expand(height, width), y[:, None].expand(height, width)], -1).reshape(-1, 2)
-
-
-def fold_norms(backbone: Backbone) -> Backbone:
-    """A copy whose batch norms, which never learn here, are part of the convolutions before them: a third less work."""
-    folded = copy.deepcopy(backbone)
-    _fold(folded)
-    return folded
-
-
-def _fold(module: nn.Module) -> None:
-    children = list(module.named_children())
-    for (_, conv), (name, norm) in pairwise(children):
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()
-            conv.weight = nn.Parameter(conv.weight.detach() * gain[:, None, None, None])
-            conv.bias = nn.Parameter((norm.bias - norm.running_mean * gain).detach())
-            setattr(module, name, getattr(norm, "act", nn.Identity()))
-    for _, child in module.named_children():
-        _fold(child)
