@@ -14,6 +14,7 @@ from PIL import Image
 
 from vigia_training.adapters.files import folder_reader
 from vigia_training.domain.errors import BadData
+from vigia_training.entrypoints.local import train_files
 from vigia_vision import Artifact, Session
 
 VIGIA = Path(sys.executable).with_name("vigia")
@@ -60,10 +61,16 @@ def test_a_manifest_of_local_files_becomes_an_artifact(tmp_path: Path) -> None:
         "red",
     ]
 
-    manifest.write_text(lines[0].replace("pictures", "gone"))
-    failed = vigia("train", manifest, "--out", out)
-    assert failed.returncode == 1
-    assert "1 labels; a model of the kind classification needs 2" in failed.stderr
+
+def test_data_that_cannot_be_trained_on_is_told_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "train.manifest"
+    metadata = {"class-name": "red", "type": "groundtruth/image-classification"}
+    manifest.write_text(json.dumps({"source-ref": "gone.png", "colour": 1, "colour-metadata": metadata}))
+    assert train_files(manifest, None, tmp_path, tmp_path / "out", "local", 0) == 1
+    assert "1 labels; a model of the kind classification needs 2" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_are_looked_for_in_the_folder_alone_unless_their_path_is_whole(tmp_path: Path) -> None:
