@@ -19,6 +19,7 @@ class LearningSettings(Group):
     iterations: int = Field(default=Budget.iterations, ge=10, description="optimiser steps of the head")
     fold_iterations: int = Field(default=Budget.fold_iterations, ge=10, description="the same while cross-fitting")
     folds: int = Field(default=Budget.folds, ge=2, le=10, description="parts held back in turn, for the threshold")
+    examples: int = Field(default=Budget.examples, ge=100, description="images learnt from at most, at random if more")
     precision: Precision = Field(
         default="auto", description="of the served network: float32, int8, or int8 where that costs next to nothing"
     )
@@ -33,7 +34,7 @@ class LearningSettings(Group):
     @property
     def budget(self) -> Budget:
         """The budget as the trainer takes it."""
-        return Budget(self.images, self.iterations, self.folds, self.fold_iterations)
+        return Budget(self.images, self.iterations, self.folds, self.fold_iterations, self.examples)
 
 
 class Settings(ServiceSettings):

@@ -72,6 +72,7 @@ class ModelMetrics(Payload):
     classes: list[ClassMetrics] = Field(default_factory=list)
     training_images: int
     test_images: int
+    warnings: list[str] = Field(default_factory=list, description="what makes the numbers less certain than they look")
 
 
 class TrainingCompleted(Payload):

@@ -14,12 +14,17 @@ Precision = Literal["auto", "float32", "int8"]
 
 @dataclass(frozen=True)
 class Budget:
-    """Images in the pool, optimiser steps of the head, folds of cross-fitting and steps of each fold's head."""
+    """How much of each: what does not grow with the data, and what it grows to at most.
+
+    ``images`` in the pool, optimiser steps of the head (``iterations``), ``folds`` of cross-fitting and steps of each
+    fold's head; ``examples``: training images that are kept in memory and learnt from.
+    """
 
     images: int = 480
     iterations: int = 200
     folds: int = 2
     fold_iterations: int = 100
+    examples: int = 1500
 
     def pool_size(self, examples: int) -> int:
         """At least as many variations as plain images, so that large sets are varied too."""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vigia_training.domain.split import folds
 from vigia_training.learning import threshold
 from vigia_training.learning.augment import Variation
 from vigia_training.learning.backbone import Backbone
@@ -84,9 +85,9 @@ def fit(
         backbone, used, labels, budget.pool_size(len(used)), seed, Variation(), lambda f: progress("features", f)
     )
     if not supervised:
-        gaussian, calibration, folds = _fit_gaussian(pool, used, budget.folds, seed)
-        return Fitted(Network(backbone.cpu(), gaussian, calibration).eval(), (), folds)
-    held, truth, folds = _cross_fit(pool, used, labels, budget, seed, device, lambda f: progress("training", 0.5 * f))
+        gaussian, calibration, kept = _fit_gaussian(pool, used, budget.folds, seed)
+        return Fitted(Network(backbone.cpu(), gaussian, calibration).eval(), (), kept)
+    held, truth, kept = _cross_fit(pool, used, labels, budget, seed, device, lambda f: progress("training", 0.5 * f))
     everything = np.arange(len(pool.source))
     head = fit_head(
         pool, everything, labels, budget.iterations, seed, device, lambda f: progress("training", 0.5 + 0.5 * f)
@@ -94,19 +95,21 @@ def fit(
     pixels = tuple(threshold.best_pixel_threshold(*pair) for pair in truth)
     anomalous = pool.anomalous.numpy()[held.index] > 0
     calibration = threshold.two_class(held.logits[~anomalous], held.logits[anomalous])
-    return Fitted(Network(backbone.cpu(), head.cpu(), calibration).eval(), pixels, folds)
+    return Fitted(Network(backbone.cpu(), head.cpu(), calibration).eval(), pixels, kept)
 
 
-def _folds(pool: Pool, folds: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pool indices to learn from and to hold back; all variations of an image stay on one side."""
-    rng = np.random.default_rng(seed)
-    fold_of = np.zeros(int(pool.source.max()) + 1, np.int64)
-    flags = pool.anomalous.numpy()[: len(fold_of)] > 0
-    for flag in (False, True):
-        members = rng.permutation(np.flatnonzero(flags == flag))
-        fold_of[members] = np.arange(len(members)) % folds
-    of = fold_of[pool.source]
-    return [(np.flatnonzero(of != k), np.flatnonzero(of == k)) for k in range(folds)]
+def _folds(
+    pool: Pool, examples: Sequence[Example], count: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pool indices to learn from and to hold back; images of one part, and all variations of one, stay on one side."""
+    given = np.array([e.group for e in examples])
+    groups = np.where(given >= 0, given, given.max(initial=0) + 1 + np.arange(len(given)))
+    if len(np.unique(groups)) == 1:
+        groups = np.arange(len(given))
+    of = folds(np.array([e.anomalous for e in examples]), groups, count, seed)[pool.source]
+    parts = [(np.flatnonzero(of != k), np.flatnonzero(of == k)) for k in range(count)]
+    # With fewer groups than folds some are empty.
+    return [(learn, hold) for learn, hold in parts if len(learn) and len(hold)]
 
 
 def _cross_fit(
@@ -120,10 +123,10 @@ def _cross_fit(
 ) -> tuple[Held, list[tuple[NDArray[np.float32], NDArray[np.float32]]], tuple[Fold, ...]]:
     """Logits of every pool image by a head that saw no variation of it; per label, predicted and true shares."""
     parts: list[Held] = []
-    folds: list[Fold] = []
+    kept: list[Fold] = []
     predicted: list[NDArray[np.float32]] = []
     true: list[NDArray[np.float32]] = []
-    for k, (learn, hold) in enumerate(_folds(pool, budget.folds, seed)):
+    for k, (learn, hold) in enumerate(_folds(pool, examples, budget.folds, seed)):
         head = fit_head(
             pool,
             learn,
@@ -135,7 +138,7 @@ def _cross_fit(
         )
         held = hold_out(head, pool, hold, device)
         parts.append(held)
-        folds.append(_fold(head.cpu(), pool, hold, examples))
+        kept.append(_fold(head.cpu(), pool, hold, examples))
         if held.maps is not None and pool.maps is not None:
             plain = hold[pool.plain[hold]]
             known = pool.mapped.numpy()[plain]
@@ -143,9 +146,9 @@ def _cross_fit(
             true.append(pool.maps[torch.from_numpy(plain)].numpy()[known])
     held = Held(np.concatenate([p.index for p in parts]), np.concatenate([p.logits for p in parts]), None)
     if not predicted:
-        return held, [], tuple(folds)
+        return held, [], tuple(kept)
     all_predicted, all_true = np.concatenate(predicted), np.concatenate(true)
-    return held, [(all_predicted[:, i], all_true[:, i]) for i in range(labels)], tuple(folds)
+    return held, [(all_predicted[:, i], all_true[:, i]) for i in range(labels)], tuple(kept)
 
 
 def _fold(head: nn.Module, pool: Pool, hold: NDArray[np.int64], examples: Sequence[Example]) -> Fold:
@@ -153,11 +156,11 @@ def _fold(head: nn.Module, pool: Pool, hold: NDArray[np.int64], examples: Sequen
 
 
 def _fit_gaussian(
-    pool: Pool, examples: Sequence[Example], folds: int, seed: int
+    pool: Pool, examples: Sequence[Example], count: int, seed: int
 ) -> tuple[GaussianHead, threshold.Calibration, tuple[Fold, ...]]:
     deepest = pool.features[-1].permute(0, 3, 1, 2)
     scores, kept = [], []
-    for learn, hold in _folds(pool, folds, seed):
+    for learn, hold in _folds(pool, examples, count, seed):
         head = _gaussian(deepest[torch.from_numpy(learn)].float())
         kept.append(_fold(head, pool, hold, examples))
         plain = hold[pool.plain[hold]]
