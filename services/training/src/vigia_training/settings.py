@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
-from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
+from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, Precision
 
 
 class LearningSettings(Group):
@@ -20,6 +20,9 @@ class LearningSettings(Group):
     fold_iterations: int = Field(default=Budget.fold_iterations, ge=10, description="the same while cross-fitting")
     folds: int = Field(default=Budget.folds, ge=2, le=10, description="parts held back in turn, for the threshold")
     examples: int = Field(default=Budget.examples, ge=100, description="images learnt from at most, at random if more")
+    false_rejects: float = Field(
+        default=FALSE_REJECTS, ge=0.0001, le=0.2, description="share of normal images rejected by a model of them alone"
+    )
     precision: Precision = Field(
         default="auto", description="of the served network: float32, int8, or int8 where that costs next to nothing"
     )

@@ -23,7 +23,7 @@ from vigia_training.domain.evaluation import Judged, evaluation_manifest, evalua
 from vigia_training.domain.grouping import Thumbnail, group, thumbnail
 from vigia_training.domain.split import sample, split
 from vigia_training.learning.backbone import load_backbone
-from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
+from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, Precision
 from vigia_training.learning.export import export_backbone, export_judge, join
 from vigia_training.learning.features import Example
 from vigia_training.learning.precision import Choice, choose
@@ -68,13 +68,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to train on this machine. ``threads``: cores to use. A backbone other than the packaged one is a file."""
+    """How to train on this machine. ``threads``: cores to use. A backbone other than the packaged one is a file.
+
+    ``false_rejects``: share of normal images that a model of normal images alone may take for anomalous.
+    """
 
     threads: int
     budget: Budget = field(default_factory=Budget)
     backbone_name: str = DEFAULT_BACKBONE
     backbone_file: Path | None = None
     precision: Precision = "auto"
+    false_rejects: float = FALSE_REJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     learn, test, labels, examples = data.learn, data.test, given.labels, data.examples
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = load_backbone(options.backbone_name, options.backbone_file)
-    fitted = fit(backbone, examples, len(labels), options.budget, task.seed, device, tell)
+    fitted = fit(backbone, examples, len(labels), options.budget, task.seed, device, tell, options.false_rejects)
     tell("exporting", 0)
     choice = choose(
         options.precision,
@@ -127,6 +131,8 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     metrics = measure(results, [label.name for label in draft.labels], len(learn), data.warnings)
     golden, files = _golden(results, read, session)
     numbers = metrics.model_dump(include={"precision", "recall", "f1", "roc_auc", "average_precision"})
+    rate = fitted.false_rejects
+    numbers |= {"false_rejects": rate.expected, "false_rejects_low": rate.low, "false_rejects_high": rate.high}
     manifest = draft.model_copy(update={"golden": golden, "metrics": numbers})
     at = datetime.now(UTC)
     return Result(

@@ -21,7 +21,7 @@ def sample(anomalous: Sequence[bool], most: int, seed: int) -> list[int]:
     rng = np.random.default_rng(seed)
     count = min(len(bad), max(most // 2, most - len(good)))
     chosen = [rng.permutation(bad)[:count], rng.permutation(good)[: most - count]]
-    return np.sort(np.concatenate(chosen)).tolist()
+    return [int(index) for index in np.sort(np.concatenate(chosen))]
 
 
 def split(anomalous: Sequence[bool], seed: int, groups: Sequence[int] | None = None) -> tuple[list[int], list[int]]:

@@ -40,7 +40,14 @@ def main() -> None:
 async def _run(settings: Settings, request: TrainingRequest) -> dict[str, Any]:
     store = ObjectStore(settings.objects)
     learning = settings.learning
-    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path, learning.precision)
+    options = Options(
+        learning.cores,
+        learning.budget,
+        learning.backbone,
+        learning.backbone_path,
+        learning.precision,
+        learning.false_rejects,
+    )
     task = await task_of(store, request)
     read = reader(store, asyncio.get_running_loop())
     tell = _Throttle()

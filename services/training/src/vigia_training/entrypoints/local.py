@@ -33,7 +33,14 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
         seed=seed,
     )
     learning = LearningSettings()
-    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path, learning.precision)
+    options = Options(
+        learning.cores,
+        learning.budget,
+        learning.backbone,
+        learning.backbone_path,
+        learning.precision,
+        learning.false_rejects,
+    )
     try:
         result = train(task, folder_reader(images), options, tell)
     except BadData as error:

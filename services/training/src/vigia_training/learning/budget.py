@@ -8,6 +8,9 @@ from typing import Literal
 #: timm's name of the network whose ImageNet weights are packaged.
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
+#: Share of normal images that may be taken for anomalous, where there are no anomalous ones to choose a threshold by.
+FALSE_REJECTS = 0.005
+
 #: Of the served backbone. ``auto`` is int8 where held-out images show that it costs next to nothing.
 Precision = Literal["auto", "float32", "int8"]
 
