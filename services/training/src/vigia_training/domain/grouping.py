@@ -36,7 +36,8 @@ def thumbnail(pixels: NDArray[np.uint8]) -> Thumbnail:
     grey = squash_area(pixels, _SIDE, _SIDE).astype(np.float32).mean(2).reshape(-1)
     grey -= grey.mean()
     deviation = float(grey.std())
-    return np.divide(grey, deviation if deviation > 0 else 1.0, dtype=np.float32)
+    scaled: Thumbnail = grey / np.float32(deviation if deviation > 0 else 1.0)
+    return scaled
 
 
 def group(thumbnails: NDArray[np.float32], parts: Sequence[str | None]) -> NDArray[np.int64]:
