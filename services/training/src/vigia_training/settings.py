@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
-from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
+from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, Precision
 from vigia_training.learning.label_budget import ClassificationBudget, DetectionBudget
 
 
@@ -30,6 +30,10 @@ class LearningSettings(Group):
     classification_iterations: int = Field(
         default=ClassificationBudget.iterations, ge=10, description="optimiser steps of a classifier"
     )
+    examples: int = Field(default=Budget.examples, ge=100, description="images learnt from at most, at random if more")
+    false_rejects: float = Field(
+        default=FALSE_REJECTS, ge=0.0001, le=0.2, description="share of normal images rejected by a model of them alone"
+    )
     precision: Precision = Field(
         default="auto", description="of the served network: float32, int8, or int8 where that costs next to nothing"
     )
@@ -44,7 +48,7 @@ class LearningSettings(Group):
     @property
     def budget(self) -> Budget:
         """The budget as the trainer takes it."""
-        return Budget(self.images, self.iterations, self.folds, self.fold_iterations)
+        return Budget(self.images, self.iterations, self.folds, self.fold_iterations, self.examples)
 
     @property
     def detection(self) -> DetectionBudget:

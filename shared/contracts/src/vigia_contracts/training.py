@@ -89,6 +89,7 @@ class ModelMetrics(Payload):
     labels: list[LabelMetrics] = Field(default_factory=list, description="of models that give labels")
     training_images: int
     test_images: int
+    warnings: list[str] = Field(default_factory=list, description="what makes the numbers less certain than they look")
 
 
 class TrainingCompleted(Payload):

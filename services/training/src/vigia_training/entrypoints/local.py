@@ -45,6 +45,8 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
         f"{time.monotonic() - started:6.1f} s  precision {metrics.precision:.3f}  recall {metrics.recall:.3f}  "
         f"F1 {metrics.f1:.3f}  on {metrics.test_images} test images"
     )
+    for warning in metrics.warnings:
+        print(f"          note: {warning}")
     for label in metrics.classes:
         print(f"          {label.name}: pixel F1 {label.f1:.3f}, average IoU {label.iou:.3f}")
     for one in metrics.labels:

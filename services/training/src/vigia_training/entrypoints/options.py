@@ -14,6 +14,7 @@ def options_of(learning: LearningSettings) -> Options:
         backbone_name=learning.backbone,
         backbone_file=learning.backbone_path,
         precision=learning.precision,
+        false_rejects=learning.false_rejects,
         detection=learning.detection,
         classification=learning.classification,
     )
