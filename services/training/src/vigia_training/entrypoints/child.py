@@ -12,6 +12,7 @@ from typing import Any
 
 from vigia_contracts.training import TrainingRequest
 from vigia_runtime.errors import Transient
+from vigia_runtime.logging import configure
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import load
 from vigia_training.adapters.storage import reader, store_result, task_of
@@ -27,6 +28,7 @@ _EVERY = 1.0
 def main() -> None:
     """Reads a request, trains, writes the outcome; exit 0 whenever there is one."""
     settings = load(Settings)
+    configure("training", settings.log)  # to the standard error: what is printed is an answer to the worker
     request = TrainingRequest.model_validate_json(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
