@@ -378,6 +378,16 @@ def test_the_caller_is_known_by_its_keys() -> None:
     assert decide(replace(USER, policies=(eve,)), "a:B", "*", forged) is Decision.IMPLICIT_DENY
 
 
+def test_what_a_service_does_for_the_caller_is_told_apart() -> None:
+    for wanted in ("true", "false"):
+        caller = replace(USER, policies=(document(statement(Condition={"Bool": {"aws:ViaAWSService": wanted}})),))
+        for via_service in (True, False):
+            expected = Decision.ALLOWED if via_service is (wanted == "true") else Decision.IMPLICIT_DENY
+            # Whatever a key of the request says.
+            said_so = {"aws:ViaAWSService": "true"}
+            assert decide(caller, "a:B", "*", said_so, via_service=via_service) is expected
+
+
 def test_a_refusal_is_worded_as_aws_words_it() -> None:
     authorize(replace(USER, policies=(allowing("lookoutvision:Get*"),)), "lookoutvision:GetWidget", "my-example-widget")
     with pytest.raises(AccessDenied) as refused:

@@ -31,6 +31,14 @@ class BootstrapSettings(Group):
     secret_access_key: SecretStr | None = Field(default=None, description="its key's secret")
 
 
+class IdentitySettings(Group):
+    """What callers' policies decide about."""
+
+    s3_policies: bool = Field(
+        default=False, description="whether what is read and written for a caller needs S3 actions of its policies"
+    )
+
+
 class LimitSettings(Group):
     """How much an account may have. What exceeds a limit is refused, never cut off."""
 
@@ -141,6 +149,7 @@ class Settings(ServiceSettings):
     http: HttpSettings = HttpSettings()
     buckets: BucketSettings = BucketSettings()
     bootstrap: BootstrapSettings = BootstrapSettings()
+    identity: IdentitySettings = IdentitySettings()
     limits: LimitSettings = LimitSettings()
     quotas: QuotaSettings = QuotaSettings()
     rates: RateSettings = RateSettings()

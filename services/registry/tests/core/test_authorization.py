@@ -18,6 +18,7 @@ from vigia_registry.http.lookoutvision.operations import OPERATIONS
 from vigia_registry.http.rest.caller import Action
 from vigia_registry.identity.domain import Owner
 from vigia_registry.identity.managed import MANAGED
+from vigia_registry.objects import asked_rights
 from vigia_registry.pagination import Pages
 from vigia_runtime.policies import Decision, canonical, decide, user_arn
 from vigia_runtime.signin import Credential
@@ -216,6 +217,7 @@ POLICIES: dict[str, tuple[tuple[str, ...], Expected]] = {
         (MANAGED["AmazonLookoutVisionConsoleReadOnlyAccess"].document,),
         always(READS),
     ),
+    **{name: ((MANAGED[name].document,), always(NONE)) for name in ("AmazonS3FullAccess", "AmazonS3ReadOnlyAccess")},
     "AdministratorAccess": ((MANAGED["AdministratorAccess"].document,), always(ALL)),
     **{name: ((MANAGED[name].document,), always(NONE)) for name in ("operator", "reviewer", "engineer", "admin")},
     "one project": (
@@ -302,6 +304,7 @@ def call(deps: Any, operation: Any, scene: Scene, version: str) -> Call:
         status=operation.status,
         journal=None,
         owner=Owner(ACCOUNT, REGION),
+        rights=asked_rights(deps.settings.buckets, None),
         path=path,
         query=QueryParams([("tagKeys", "stage"), ("tagKeys", "line")]),
         body=body.get(operation.name, {}),
@@ -383,7 +386,7 @@ def denied(act: Callable[[], Any]) -> str:
     return str(error["message"])
 
 
-@pytest.mark.parametrize("name", [name for name in MANAGED if name.startswith("Amazon")])
+@pytest.mark.parametrize("name", [name for name in MANAGED if name.startswith("AmazonLookout")])
 def test_managed_policies_at_the_door(plant: Registry, name: str) -> None:
     client = client_with(plant, policies=(f"arn:aws:iam::aws:policy/{name}",))
     assert client.list_projects()["Projects"]

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets import service as datasets
 from vigia_registry.datasets.errors import ManifestUnavailable
-from vigia_registry.objects import fence_of
+from vigia_registry.objects import asked_rights, fence_of
 
 from .conftest import BUCKET, KEY, REGION, SECRET, Registry
 from .manifests import line, manifest
@@ -241,9 +241,10 @@ def test_a_manifest_that_is_too_large_is_refused(registry: Registry) -> None:
     place = registry.put(manifest(3, 3))
     source, size = ObjectRef(bucket=place["Bucket"], key=place["Key"]), len(manifest(3, 3))
     fence = fence_of(registry.settings.buckets, registry.owner.account_id)
-    registry.run(lambda deps: datasets.check_manifest(deps.objects, fence, source, size))
+    free = asked_rights(registry.settings.buckets, None)
+    registry.run(lambda deps: datasets.check_manifest(deps.objects, fence, free, source, size))
     with pytest.raises(ManifestUnavailable, match=f"has {size} bytes, more than {size - 1}"):
-        registry.run(lambda deps: datasets.check_manifest(deps.objects, fence, source, size - 1))
+        registry.run(lambda deps: datasets.check_manifest(deps.objects, fence, free, source, size - 1))
 
 
 @pytest.mark.parametrize(

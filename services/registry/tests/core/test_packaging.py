@@ -20,6 +20,7 @@ from vigia_contracts.training import OutputLocation
 from vigia_registry.bootstrap import Deps
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs import tasks
+from vigia_registry.objects import asked_rights
 from vigia_registry.packaging import job as jobs
 from vigia_registry.packaging import service
 from vigia_registry.packaging.compiler import options_of
@@ -554,7 +555,15 @@ def asked(alone: Registry, component: str) -> uuid.UUID:
         async with deps.database.transaction() as session:
             request = PackagingRequest(configuration=configuration)
             made = await service.start(
-                session, deps.objects, deps.settings.buckets, deps.settings.limits, owner, name, 1, request
+                session,
+                deps.objects,
+                deps.settings.buckets,
+                deps.settings.limits,
+                owner,
+                name,
+                1,
+                request,
+                asked_rights(deps.settings.buckets, None),
             )
         return made.id
 

@@ -22,6 +22,7 @@ from vigia_registry.datasets.domain import DatasetKind
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs.queue import JOBS_SCHEMA
 from vigia_registry.models.tables import model_versions
+from vigia_registry.objects import asked_rights
 from vigia_registry.projects import service as projects
 from vigia_registry.trials import service as trials
 from vigia_registry.trials.domain import Source, SourceKind, TrialRequest
@@ -65,7 +66,9 @@ def crowded(alone: Registry) -> str:
         source = ObjectRef(bucket=place["Bucket"], key=place["Key"])
         async with deps.database.transaction() as session:
             await projects.create(session, owner, name, 1000)
-            await datasets.create(session, owner, name, DatasetKind.TRAIN, source)
+            await datasets.create(
+                session, owner, name, DatasetKind.TRAIN, source, asked_rights(deps.settings.buckets, None)
+            )
 
     alone.run(ask)
     return name

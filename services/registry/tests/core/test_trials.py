@@ -24,6 +24,7 @@ from vigia_registry.datasets.manifest import parse_line
 from vigia_registry.jobs.queue import JOBS_SCHEMA
 from vigia_registry.models import service as models
 from vigia_registry.models.deletion import delete_model
+from vigia_registry.objects import asked_rights
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.deletion import delete_project
 from vigia_registry.settings import LimitSettings
@@ -509,7 +510,8 @@ def test_a_trial_has_at_most_two_thousand_images(registry: Registry) -> None:
     prefix = store(registry, {f"{number}.png": b"x" for number in range(3)})
 
     async def below(deps: Deps, most: int) -> list[str]:
-        return await sources.keys_below(deps.objects, Source(SourceKind.FOLDER, BUCKET, prefix), most)
+        free = asked_rights(deps.settings.buckets, None)
+        return await sources.keys_below(deps.objects, free, Source(SourceKind.FOLDER, BUCKET, prefix), most)
 
     assert len(registry.run(lambda deps: below(deps, 3))) == 3
     with pytest.raises(TooManyImages):

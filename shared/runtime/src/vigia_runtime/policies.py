@@ -134,9 +134,17 @@ def evaluate(documents: Iterable[str], request: Request) -> Outcome:
     return Outcome(Decision.IMPLICIT_DENY)
 
 
-def decide(credential: Credential, action: str, resource: str, context: Context | None = None) -> Decision:
-    """What the caller's policies say; a session's own policies can only take away."""
-    request = Request.of(action, resource, {**(context or {}), **principal_keys(credential)})
+def decide(
+    credential: Credential, action: str, resource: str, context: Context | None = None, *, via_service: bool = False
+) -> Decision:
+    """What the caller's policies say; a session's own policies can only take away.
+
+    ``via_service``: it is not the caller that does it but a service, on the caller's behalf.
+    """
+    keys = {**(context or {}), **principal_keys(credential)}
+    if via_service:
+        keys["aws:ViaAWSService"] = "true"
+    request = Request.of(action, resource, keys)
     identity = evaluate(credential.policies, request).decision
     if credential.session_policies is None:
         return identity
@@ -146,12 +154,19 @@ def decide(credential: Credential, action: str, resource: str, context: Context 
     return Decision.ALLOWED if identity is session is Decision.ALLOWED else Decision.IMPLICIT_DENY
 
 
-def authorize(credential: Credential, action: str, resource: str = "*", context: Context | None = None) -> None:
+def authorize(
+    credential: Credential,
+    action: str,
+    resource: str = "*",
+    context: Context | None = None,
+    *,
+    via_service: bool = False,
+) -> None:
     """AccessDenied, worded as AWS words it, unless the caller may do ``action`` to ``resource``.
 
     ``context`` has the request's condition keys, such as ``aws:ResourceTag/stage``; the caller's own are added here.
     """
-    if decide(credential, action, resource, context) is not Decision.ALLOWED:
+    if decide(credential, action, resource, context, via_service=via_service) is not Decision.ALLOWED:
         raise denied(credential, action, resource)
 
 
@@ -171,7 +186,6 @@ def principal_keys(credential: Credential) -> dict[str, str]:
         "aws:PrincipalArn": credential.principal_arn,
         "aws:PrincipalType": "User",
         "aws:userid": credential.principal_id,
-        # No service calls here on behalf of somebody else.
         "aws:ViaAWSService": "false",
     }
     if kind == "user":

@@ -12,7 +12,7 @@ from vigia_registry.datasets import repository
 from vigia_registry.datasets.domain import Dataset, DatasetKind, DatasetState
 from vigia_registry.datasets.manifest import Entry, ManifestError, bucket_of, read_entries
 from vigia_registry.db import Database
-from vigia_registry.objects import fence_of, stream
+from vigia_registry.objects import S3Rights, fence_of, stream
 from vigia_registry.settings import QuotaSettings
 from vigia_runtime.errors import AccessDenied, AppError, Transient
 from vigia_runtime.logging import get_logger
@@ -42,9 +42,14 @@ class _OvertakenError(Exception):
 
 
 async def import_entries(
-    database: Database, objects: ObjectStore, buckets: BucketSettings, quotas: QuotaSettings, dataset_id: UUID
+    database: Database,
+    objects: ObjectStore,
+    buckets: BucketSettings,
+    quotas: QuotaSettings,
+    dataset_id: UUID,
+    rights: S3Rights | None = None,
 ) -> None:
-    """Read the dataset's source into its entries and settle its state.
+    """Read the dataset's source into its entries and settle its state. ``rights``: of who asked for it.
 
     Safe to repeat: a dataset that waits for nothing is left alone. Transient errors of the store and the database
     propagate, and leave everything as it was.
@@ -58,7 +63,7 @@ async def import_entries(
         return
     try:
         async with database.transaction() as session:
-            await _copy(session, objects, buckets, quotas, dataset, dataset.source)
+            await _copy(session, objects, buckets, quotas, dataset, dataset.source, rights)
             # Locked only now, so that a long import makes nobody wait.
             if await repository.lock_by_id(session, dataset_id) != dataset:
                 raise _OvertakenError
@@ -118,6 +123,7 @@ async def _copy(
     quotas: QuotaSettings,
     dataset: Dataset,
     source: ObjectRef,
+    rights: S3Rights | None,
 ) -> None:
     fence = fence_of(buckets, await repository.account_of(session, dataset.project_id))
     known = await repository.first_source_ref(session, dataset.id)
@@ -126,7 +132,7 @@ async def _copy(
     await repository.begin_staging(session)
     batch: list[Entry] = []
     async for entry in read_entries(
-        _chunks(objects, source, quotas.max_manifest_bytes), most, quotas.max_mask_labels, bucket, fence
+        _chunks(objects, source, quotas.max_manifest_bytes), most, quotas.max_mask_labels, bucket, fence, rights
     ):
         batch.append(entry)
         if len(batch) == _BATCH:

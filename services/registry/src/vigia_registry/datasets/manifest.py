@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from vigia_registry.objects import Fence
+from vigia_registry.objects import Fence, S3Rights
+from vigia_runtime.errors import AccessDenied
 from vigia_runtime.objects import MOST_KEY_BYTES, usable_key
 
 #: The longest line, characters.
@@ -63,13 +64,18 @@ def bucket_of(source_ref: str) -> str:
 
 
 async def read_entries(
-    chunks: AsyncIterator[bytes], most: int, most_labels: int, bucket: str | None = None, fence: Fence | None = None
+    chunks: AsyncIterator[bytes],
+    most: int,
+    most_labels: int,
+    bucket: str | None = None,
+    fence: Fence | None = None,
+    rights: S3Rights | None = None,
 ) -> AsyncIterator[Entry]:
     """Entries of a manifest that comes in pieces; ManifestError at the first thing that is wrong.
 
     Holds one line and the names of the images seen, never the manifest. ``most`` is the largest number of entries,
     ``most_labels`` that of anomaly labels on one mask, ``bucket`` the one that the images must be in, where it is
-    decided already, ``fence`` what may be named of Vigia's own buckets.
+    decided already, ``fence`` what may be named of Vigia's own buckets, ``rights`` what of others.
     """
     seen: dict[str, int] = {}
     async for number, raw in _lines(chunks):
@@ -94,6 +100,11 @@ async def read_entries(
         for place in entry.places:
             if fence is not None and not fence.allows(*place):
                 raise ManifestError(f"Line {number}: {fence.why(place[0])}.")
+            if rights is not None:
+                try:
+                    rights.require("GetObject", *place)
+                except AccessDenied as error:
+                    raise ManifestError(f"Line {number}: {error.message}") from error
         yield entry
     if not seen:
         raise ManifestError("The manifest has no entries.")

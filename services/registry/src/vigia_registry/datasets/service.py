@@ -27,7 +27,7 @@ from vigia_registry.datasets.errors import (
 )
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs import queue
-from vigia_registry.objects import Fence
+from vigia_registry.objects import Fence, S3Rights
 from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.domain import Project, prefix_of
@@ -40,14 +40,20 @@ _UPDATING = "The dataset is being updated."
 _DELETING = "The dataset is being deleted."
 
 
-async def check_manifest(objects: ObjectStore, fence: Fence, source: ObjectRef, most_bytes: int) -> None:
-    """ManifestUnavailable when the manifest may not be named, does not exist or is too large. Its content is checked by
-    the import.
+async def check_manifest(
+    objects: ObjectStore, fence: Fence, rights: S3Rights, source: ObjectRef, most_bytes: int
+) -> None:
+    """ManifestUnavailable when the manifest may not be named, does not exist or is too large, AccessDenied when the
+    caller's policies say no. Its content is checked by the import.
 
     Of a pinned version only the bucket is checked here, the rest by the import.
     """
     if not fence.allows(source.bucket, source.key):
         raise ManifestUnavailable(f"The manifest may not be read: {fence.why(source.bucket)}.")
+    rights.require("GetBucketLocation", source.bucket)
+    rights.require("GetObject", source.bucket, source.key)
+    if source.version_id is not None:
+        rights.require("GetObjectVersion", source.bucket, source.key)
     if not await objects.bucket_exists(source.bucket):
         raise ManifestUnavailable(f"The bucket {source.bucket} of the manifest does not exist.")
     if source.version_id is not None:
@@ -63,9 +69,14 @@ async def check_manifest(objects: ObjectStore, fence: Fence, source: ObjectRef, 
 
 
 async def create(
-    session: AsyncSession, owner: Owner, project_name: str, kind: DatasetKind, source: ObjectRef | None
+    session: AsyncSession,
+    owner: Owner,
+    project_name: str,
+    kind: DatasetKind,
+    source: ObjectRef | None,
+    rights: S3Rights,
 ) -> Dataset:
-    """A new dataset: empty and complete without a source, else being imported.
+    """A new dataset: empty and complete without a source, else being imported with the caller's ``rights``.
 
     ProjectNotFound, ProjectBeingDeleted, DatasetExists.
     """
@@ -84,7 +95,7 @@ async def create(
     if not await repository.add(session, dataset):
         raise DatasetExists(project_name, kind)
     if source is not None:
-        await queue.entries_import(session, dataset.id)
+        await queue.entries_import(session, dataset.id, _key_of(rights))
     return dataset
 
 
@@ -124,6 +135,7 @@ async def update_entries(
     project_name: str,
     kind: DatasetKind,
     changes: bytes,
+    rights: S3Rights,
 ) -> Dataset:
     """Start to add or replace entries; all of ``changes`` (JSON Lines) or nothing.
 
@@ -135,7 +147,7 @@ async def update_entries(
     stored = await objects.put(bucket, f"{prefix_of(project)}changes/{uuid4()}", changes, seal=Seal(project.account_id))
     source = ObjectRef(bucket=stored.bucket, key=stored.key)
     await repository.move(session, dataset, DatasetState.UPDATE_IN_PROGRESS, _UPDATING, source)
-    await queue.entries_import(session, dataset.id)
+    await queue.entries_import(session, dataset.id, _key_of(rights))
     return await _require(session, project, kind)
 
 
@@ -159,6 +171,10 @@ async def require_unchanged(session: AsyncSession, project: Project, kind: Datas
     """DatasetChanged when the dataset is not what it was ``before``; locked, it stays so for the transaction."""
     if await repository.lock(session, project.id, kind) != before:
         raise DatasetChanged(project.name, kind)
+
+
+def _key_of(rights: S3Rights) -> str | None:
+    return None if rights.caller is None else rights.caller.access_key_id
 
 
 async def _find(session: AsyncSession, owner: Owner, project_name: str, kind: DatasetKind) -> Dataset:

@@ -1,4 +1,4 @@
-"""The policies that come with the product: AWS's four for Lookout for Vision, and the roles of people at a line."""
+"""The policies that come with the product: AWS's for Lookout for Vision and S3, and the roles of people at a line."""
 
 from __future__ import annotations
 
@@ -105,6 +105,22 @@ _DOCUMENTS: Final[dict[str, tuple[str, list[dict[str, Any]]]]] = {
                 f"{_CONSOLE_BUCKETS}/*",
             ),
             _DASHBOARD,
+        ],
+    ),
+    "AmazonS3FullAccess": (
+        "Every operation of S3.",
+        [_statement("S3FullAccess", ["s3:*", "s3-object-lambda:*"])],
+    ),
+    "AmazonS3ReadOnlyAccess": (
+        "Every operation of S3 that only reads.",
+        [
+            _statement(
+                "S3ReadOnlyAccess",
+                [
+                    *_actions("s3", "Get*", "List*", "Describe*"),
+                    *_actions("s3-object-lambda", "Get*", "List*"),
+                ],
+            )
         ],
     ),
     ADMINISTRATOR: ("Everything.", [_statement("Everything", ["*"])]),

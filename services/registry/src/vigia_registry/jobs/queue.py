@@ -28,9 +28,9 @@ MODEL_QUEUE: Final = "models"
 _QUEUE = App(connector=PsycopgConnector())
 
 
-async def entries_import(session: AsyncSession, dataset_id: UUID) -> None:
-    """Read the dataset's source into its entries."""
-    await _defer(session, IMPORT_ENTRIES, "dataset", dataset_id)
+async def entries_import(session: AsyncSession, dataset_id: UUID, asked_with: str | None) -> None:
+    """Read the dataset's source into its entries; whose images they are, policies of the key ``asked_with`` say."""
+    await _defer(session, IMPORT_ENTRIES, "dataset", dataset_id, asked_with=asked_with)
 
 
 async def dataset_deletion(session: AsyncSession, dataset_id: UUID) -> None:
@@ -58,9 +58,12 @@ async def trial_run(session: AsyncSession, trial_id: UUID) -> None:
     await _defer(session, RUN_TRIAL, "trial", trial_id, MODEL_QUEUE)
 
 
-async def _defer(session: AsyncSession, task: str, kind: str, subject: UUID, queue: str = DEFAULT_QUEUE) -> None:
+async def _defer(
+    session: AsyncSession, task: str, kind: str, subject: UUID, queue: str = DEFAULT_QUEUE, **more: str | None
+) -> None:
     connection = await (await session.connection()).get_raw_connection()
     await session.execute(text(f"SET LOCAL search_path TO {JOBS_SCHEMA}"))
     # Jobs about one thing run one after the other.
     job = _QUEUE.configure_task(task, lock=f"{kind}:{subject}", queue=queue, connection=connection.driver_connection)
-    await job.defer_async(subject=str(subject))
+    given = {name: value for name, value in more.items() if value is not None}
+    await job.defer_async(subject=str(subject), **given)

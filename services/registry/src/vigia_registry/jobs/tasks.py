@@ -16,6 +16,8 @@ from vigia_registry import retention
 from vigia_registry.bootstrap import Deps
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import fail, import_entries
+from vigia_registry.identity.credentials import credential
+from vigia_registry.identity.domain import Vault
 from vigia_registry.jobs.queue import (
     DELETE_DATASET,
     DELETE_MODEL,
@@ -26,6 +28,7 @@ from vigia_registry.jobs.queue import (
     RUN_TRIAL,
 )
 from vigia_registry.models.deletion import StillHostedError, delete_model
+from vigia_registry.objects import S3Rights, asked_rights
 from vigia_registry.packaging import job as packaging
 from vigia_registry.projects.deletion import delete_project
 from vigia_registry.trials import running as trials
@@ -91,7 +94,7 @@ async def _settle(settling: Awaitable[None]) -> None:
         raise UnsettledError from error
 
 
-async def _import_entries(context: JobContext, subject: str) -> None:
+async def _import_entries(context: JobContext, subject: str, asked_with: str | None = None) -> None:
     deps = _deps(context)
 
     def failed(message: str) -> Awaitable[None]:
@@ -102,12 +105,27 @@ async def _import_entries(context: JobContext, subject: str) -> None:
         await failed("The import was broken off too often. Try again.")
         return
     try:
-        await import_entries(deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, UUID(subject))
+        rights = await _rights(deps, asked_with)
+        if rights is None:
+            await failed(f"The access key {asked_with} that asked for the import is not active any more.")
+            return
+        await import_entries(
+            deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, UUID(subject), rights
+        )
     # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
             await failed("The import failed for an internal reason. Try again.")
         raise
+
+
+async def _rights(deps: Deps, asked_with: str | None) -> S3Rights | None:
+    """The rights, as they are now, of who asked with that key; None where it is gone or inactive."""
+    if asked_with is None:
+        return asked_rights(deps.settings.buckets, None)
+    async with deps.database.transaction() as session:
+        caller = await credential(session, Vault(deps.settings.secret_key.get_secret_value()), asked_with)
+    return None if caller is None else asked_rights(deps.settings.buckets, caller)
 
 
 async def _package_model(context: JobContext, subject: str) -> None:

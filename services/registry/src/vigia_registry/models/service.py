@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -15,6 +16,7 @@ from vigia_contracts.training import TRAINING_REQUESTED, OutputLocation, Trainin
 from vigia_registry.datasets import repository as dataset_rows
 from vigia_registry.datasets import service as datasets
 from vigia_registry.datasets.domain import Dataset, DatasetKind
+from vigia_registry.datasets.manifest import parse_line
 from vigia_registry.errors import Resource
 from vigia_registry.hosting import announcements as deployments
 from vigia_registry.hosting import service as hosting
@@ -50,7 +52,7 @@ from vigia_registry.models.errors import (
     UnitsOutOfOrder,
 )
 from vigia_registry.models.trainability import DatasetCounts, problems
-from vigia_registry.objects import fence_of
+from vigia_registry.objects import S3Rights, fence_of
 from vigia_registry.packaging import repository as packaging
 from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import repository as project_rows
@@ -66,8 +68,9 @@ from vigia_runtime.settings import BucketSettings
 
 _TRAINING = "The model is being trained."
 _DELETING = "The model is being deleted."
-#: The longest name that training gives to what it writes for the customer.
-_LONGEST_RESULT = "EvaluationManifest-{project}-9999999999.json"
+#: The names that training gives to what it writes for the customer.
+_RESULTS = ("EvaluationManifest-{project}-{version}.json", "EvaluationResult-{project}-{version}.json")
+_LONGEST_VERSION = 9_999_999_999
 
 
 async def create(
@@ -79,12 +82,14 @@ async def create(
     owner: Owner,
     project_name: str,
     request: ModelRequest,
+    rights: S3Rights,
 ) -> ModelVersion:
     """A new version whose training is requested when the transaction commits.
 
     The datasets are written to ``buckets.datasets`` first, so a request never names what is not there.
     ProjectNotFound, ProjectBeingDeleted, DatasetBusy, DatasetChanged, NotTrainable, UnknownKey, OutputForbidden,
-    OutputUnusable, OutputUnavailable, TagReserved, TooManyModels, TooManyTrainings, TooManyTags.
+    OutputUnusable, OutputUnavailable, TagReserved, TooManyModels, TooManyTrainings, TooManyTags, AccessDenied when the
+    caller's policies do not allow what training reads and writes.
     """
     tags.check(request.tags)
     # The slow part holds no lock: callers wait for each other only to be numbered.
@@ -101,10 +106,15 @@ async def create(
         raise OutputForbidden(request.output.bucket)
     # The guide's own samples end the prefix with a slash; training joins it with exactly one.
     folder = request.output.prefix.rstrip("/")
-    if not usable_key(f"{folder}/{_LONGEST_RESULT.format(project=project_name)}".lstrip("/")):
+    longest = max(_RESULTS, key=len).format(project=project_name, version=_LONGEST_VERSION)
+    if not usable_key(f"{folder}/{longest}".lstrip("/")):
         raise OutputUnusable(request.output.prefix)
+    rights.require("GetBucketLocation", request.output.bucket)
     if not await objects.bucket_exists(request.output.bucket):
         raise OutputUnavailable(request.output.bucket)
+    for dataset in (train, test):
+        if dataset is not None:
+            await _check_images(session, rights, dataset)
     train_ref = await snapshots.write(session, objects, buckets.datasets, project, train.id)
     test_ref = None if test is None else await snapshots.write(session, objects, buckets.datasets, project, test.id)
 
@@ -117,6 +127,9 @@ async def create(
         if dataset is not None and ref is not None and not await objects.exists(ref.bucket, ref.key):
             await snapshots.write(session, objects, buckets.datasets, project, dataset.id)
     model = _new_version(project, await project_rows.take_version(session, project.id), request, train_ref, test_ref)
+    for result in _RESULTS:
+        key = f"{folder}/{result.format(project=project_name, version=model.version)}".lstrip("/")
+        rights.require("PutObject", request.output.bucket, key)
     await repository.add(session, model)
     await tags.put(session, Resource.MODEL, model.arn, request.tags, limits.tags)
     await _announce(session, buckets, project, model)
@@ -238,6 +251,21 @@ async def _counts(session: AsyncSession, dataset: Dataset) -> DatasetCounts:
     return DatasetCounts(
         normal=stats.normal, anomaly=stats.anomaly, alone={label.name: label.alone for label in labels}
     )
+
+
+async def _check_images(session: AsyncSession, rights: S3Rights, dataset: Dataset) -> None:
+    """AccessDenied at the first image or mask to train on that the caller may not read."""
+    if rights.caller is None:
+        return
+    lines = [line async for line in dataset_rows.labeled_lines(session, dataset.id)]
+
+    def check() -> None:
+        for line in lines:
+            for place in parse_line(line.encode(), 0).places:
+                rights.require("GetObject", *place)
+
+    # Every image with every statement of the caller's: others are answered meanwhile.
+    await asyncio.to_thread(check)
 
 
 async def _check_limits(session: AsyncSession, limits: LimitSettings, owner: Owner, project: Project) -> None:

@@ -22,7 +22,8 @@ from vigia_vision import Artifact
 FORMAT: Final = "vigia-component/1"
 PUBLISHER: Final = "Vigia"
 ARCHIVE, SETTINGS, TAGS, RECIPE = "model.zip", "settings.json", "tags.json", "recipe.json"
-LONGEST_FILE: Final = max((ARCHIVE, SETTINGS, TAGS, RECIPE), key=len)
+FILES: Final = (ARCHIVE, SETTINGS, TAGS, RECIPE)
+LONGEST_FILE: Final = max(FILES, key=len)
 
 _RECIPE_FORMAT: Final = "2020-01-25"
 _AGENT: Final = "aws.iot.lookoutvision.EdgeAgent"

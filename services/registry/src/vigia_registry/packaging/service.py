@@ -13,9 +13,9 @@ from vigia_registry.models import repository as models
 from vigia_registry.models import service as model_service
 from vigia_registry.models.domain import ModelState, ModelVersion, VersionName
 from vigia_registry.models.errors import ModelBusy, ModelNotFound, OutputForbidden, OutputUnavailable
-from vigia_registry.objects import fence_of
+from vigia_registry.objects import S3Rights, fence_of
 from vigia_registry.packaging import compiler, repository
-from vigia_registry.packaging.component import LONGEST_FILE
+from vigia_registry.packaging.component import FILES, LONGEST_FILE
 from vigia_registry.packaging.domain import (
     PackagingJob,
     PackagingRequest,
@@ -51,12 +51,13 @@ async def start(
     project_name: str,
     version: VersionName,
     request: PackagingRequest,
+    rights: S3Rights,
 ) -> PackagingJob:
     """A new job, which a worker begins when the transaction commits.
 
     ProjectNotFound, ModelNotFound, ModelBusy when the version is not trained, BadTarget, BadCompilerOptions,
     TagReserved, OutputForbidden, OutputUnavailable, FolderUnusable, PackagingJobExists, ComponentExists,
-    TooManyPackagings, TooManyPackagingJobs.
+    TooManyPackagings, TooManyPackagingJobs, AccessDenied when the caller's policies do not allow what the job writes.
     """
     configuration = request.configuration
     compiler.options_of(configuration)
@@ -77,6 +78,8 @@ async def start(
     job = _new_job(project, model, request)
     if not usable_key(job.folder + LONGEST_FILE):
         raise FolderUnusable(job.folder)
+    for file in FILES:
+        rights.require("PutObject", configuration.output.bucket, job.folder + file)
     if not await repository.add(session, job):
         if await repository.find(session, project.id, job.name) is not None:
             raise PackagingJobExists(project_name, job.name)

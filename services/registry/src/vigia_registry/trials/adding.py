@@ -22,6 +22,7 @@ from vigia_registry.datasets import service as datasets
 from vigia_registry.datasets.domain import Dataset, DatasetKind
 from vigia_registry.datasets.manifest import bucket_of
 from vigia_registry.identity.domain import Owner
+from vigia_registry.objects import S3Rights
 from vigia_registry.projects import service as projects
 from vigia_registry.trials import repository, service
 from vigia_registry.trials.content import read_bounded
@@ -80,6 +81,14 @@ async def plan(
     return _addition(trial, images, buckets.datasets, bucket)
 
 
+def check(rights: S3Rights, addition: Addition) -> None:
+    """AccessDenied when the caller's policies do not allow to read the images or to write the copies."""
+    for image in addition.images:
+        rights.require("GetObject", addition.trial.source.bucket, image.key)
+    for wanted in addition.copies:
+        rights.require("PutObject", *wanted.target)
+
+
 async def copy(objects: ObjectStore, addition: Addition) -> None:
     """Copy what must be copied. ImageNotFound when an image is there no more. Safe to repeat."""
     for begin in range(0, len(addition.copies), _COPIES_AT_ONCE):
@@ -97,7 +106,9 @@ async def _copy(objects: ObjectStore, wanted: Copy) -> None:
     await objects.put(*wanted.target, data, seal=wanted.seal)
 
 
-async def commit(session: AsyncSession, objects: ObjectStore, bucket: str, owner: Owner, addition: Addition) -> Dataset:
+async def commit(
+    session: AsyncSession, objects: ObjectStore, bucket: str, owner: Owner, addition: Addition, rights: S3Rights
+) -> Dataset:
     """Start to change the dataset; ``bucket`` is ours, where changes wait. TrialChanged, DatasetNotFound, DatasetBusy.
 
     An addition of nothing changes nothing.
@@ -112,7 +123,7 @@ async def commit(session: AsyncSession, objects: ObjectStore, bucket: str, owner
         raise TrialChanged(trial.name)
     await repository.given(session, trial.id, addition.refs)
     return await datasets.update_entries(
-        session, objects, bucket, owner, trial.project, DatasetKind.TRAIN, addition.lines
+        session, objects, bucket, owner, trial.project, DatasetKind.TRAIN, addition.lines, rights
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from vigia_registry.objects import S3Rights
 from vigia_registry.trials.domain import Trial, TrialImage
 from vigia_registry.trials.errors import ImageNotFound
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
@@ -29,11 +30,16 @@ async def read_bounded(objects: ObjectStore, bucket: str, key: str) -> bytes | N
     return await objects.get(bucket, key)
 
 
-async def read(objects: ObjectStore, bucket: str, trial: Trial, image: TrialImage, kind: Kind) -> tuple[bytes, str]:
+async def read(
+    objects: ObjectStore, bucket: str, rights: S3Rights, trial: Trial, image: TrialImage, kind: Kind
+) -> tuple[bytes, str]:
     """Bytes and media type; masks lie in ``bucket``. ImageNotFound when there is no mask, the image is gone, or what
-    is there is no image that Vigia would decode: nothing else is handed out."""
+    is there is no image that Vigia would decode: nothing else is handed out. AccessDenied when the caller's policies
+    do not allow to read a customer's image."""
+    place = _place(bucket, trial, image, kind)
+    rights.require("GetObject", *place)
     try:
-        data = await read_bounded(objects, *_place(bucket, trial, image, kind))
+        data = await read_bounded(objects, *place)
         if data is None:
             raise ImageNotFound(f"Image {image.number} is too large to be shown.")
         return data, f"image/{probe(data).format}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from vigia_registry.objects import fence_of
+from vigia_registry.objects import S3Rights, fence_of
 from vigia_registry.trials.domain import Source, SourceKind
 from vigia_registry.trials.errors import BadTrial, TooManyImages
 from vigia_runtime.errors import AccessDenied
@@ -56,8 +56,10 @@ def check_readable(buckets: BucketSettings, account_id: str, bucket: str, keys: 
         raise BadTrial("body.source", fence.why(bucket))
 
 
-async def keys_below(objects: ObjectStore, source: Source, most: int) -> list[str]:
-    """Keys of the images below a folder's prefix, sorted; BadTrial where there is none, TooManyImages."""
+async def keys_below(objects: ObjectStore, rights: S3Rights, source: Source, most: int) -> list[str]:
+    """Keys of the images below a folder's prefix, sorted; BadTrial where there is none, TooManyImages, AccessDenied
+    when the caller's policies do not allow to list them or to read one."""
+    rights.require_list(source.bucket, source.prefix)
     found: list[str] = []
     seen = 0
     try:
@@ -74,11 +76,15 @@ async def keys_below(objects: ObjectStore, source: Source, most: int) -> list[st
         raise BadTrial("body.source", f"bucket {source.bucket} may not be read") from error
     if not found:
         raise BadTrial("body.source.uri", "there is no .jpg, .jpeg or .png below it")
+    for key in found:
+        rights.require("GetObject", source.bucket, key)
     return sorted(found)
 
 
-async def check_bucket(objects: ObjectStore, source: Source) -> None:
-    """BadTrial when the source's bucket is not there."""
+async def check_images(objects: ObjectStore, rights: S3Rights, source: Source, keys: Sequence[str]) -> None:
+    """AccessDenied when the caller's policies do not allow to read one, BadTrial when the bucket is not there."""
+    for key in keys:
+        rights.require("GetObject", source.bucket, key)
     try:
         there = await objects.bucket_exists(source.bucket)
     except AccessDenied as error:

@@ -15,6 +15,7 @@ from vigia_registry.errors import Resource, about
 from vigia_registry.http.lookoutvision.shapes import Shape
 from vigia_registry.idempotency import service as idempotency
 from vigia_registry.identity.domain import Owner
+from vigia_registry.objects import S3Rights
 from vigia_registry.pagination import Pages
 
 
@@ -28,6 +29,7 @@ class Call:
     status: int
     journal: Journal | None
     owner: Owner
+    rights: S3Rights
     path: Mapping[str, str]
     query: QueryParams
     body: dict[str, Any]

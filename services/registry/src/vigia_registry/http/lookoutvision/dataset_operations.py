@@ -32,8 +32,9 @@ async def create_dataset(call: Call) -> Shape:
     async def action(session: AsyncSession) -> Shape:
         await projects.get(session, call.owner, name)
         if source is not None:
-            await datasets.check_manifest(call.deps.objects, fence, source, settings.quotas.max_manifest_bytes)
-        dataset = await datasets.create(session, call.owner, name, kind, source)
+            most_bytes = settings.quotas.max_manifest_bytes
+            await datasets.check_manifest(call.deps.objects, fence, call.rights, source, most_bytes)
+        dataset = await datasets.create(session, call.owner, name, kind, source, call.rights)
         return {"DatasetMetadata": shapes.dataset_metadata(dataset)}
 
     return await call.once(Resource.DATASET, f"{name}/{kind.value}", action)
@@ -86,7 +87,9 @@ async def update_dataset_entries(call: Call) -> Shape:
     bucket = call.deps.settings.buckets.datasets
 
     async def action(session: AsyncSession) -> Shape:
-        dataset = await datasets.update_entries(session, call.deps.objects, bucket, call.owner, name, kind, changes)
+        dataset = await datasets.update_entries(
+            session, call.deps.objects, bucket, call.owner, name, kind, changes, call.rights
+        )
         return {"Status": dataset.state.value}
 
     return await call.once(Resource.DATASET, f"{name}/{kind.value}", action)

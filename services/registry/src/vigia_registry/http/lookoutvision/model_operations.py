@@ -25,7 +25,15 @@ async def create_model(call: Call) -> Shape:
 
     async def action(session: AsyncSession) -> Shape:
         model = await models.create(
-            session, call.deps.objects, settings.buckets, settings.limits, settings.quotas, call.owner, name, request
+            session,
+            call.deps.objects,
+            settings.buckets,
+            settings.limits,
+            settings.quotas,
+            call.owner,
+            name,
+            request,
+            call.rights,
         )
         return {"ModelMetadata": shapes.new_model_metadata(model)}
 

@@ -34,7 +34,15 @@ async def start_model_packaging_job(call: Call) -> Shape:
 
     async def action(session: AsyncSession) -> Shape:
         job = await packaging.start(
-            session, call.deps.objects, settings.buckets, settings.limits, call.owner, name, version, request
+            session,
+            call.deps.objects,
+            settings.buckets,
+            settings.limits,
+            call.owner,
+            name,
+            version,
+            request,
+            call.rights,
         )
         return {"JobName": job.name}
 

@@ -21,6 +21,7 @@ from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import SERVICE, Failure, internal, translate
 from vigia_registry.http.lookoutvision.operations import BASE, Operation, find
 from vigia_registry.identity.domain import Owner
+from vigia_registry.objects import rights_of
 from vigia_registry.pagination import Pages
 from vigia_registry.rates import RateLimiter
 from vigia_runtime.audit import draft, is_read_only
@@ -113,6 +114,7 @@ async def _answer(
         status=operation.status,
         journal=journal,
         owner=Owner(caller.account_id, validation.region(region)),
+        rights=rights_of(deps.settings, caller),
         path=path,
         query=request.query_params,
         body=members,

@@ -16,6 +16,7 @@ from vigia_registry.bootstrap import Deps
 from vigia_registry.db import passing_faults
 from vigia_registry.http.rest.audited import SERVICE, audited, journal_of
 from vigia_registry.identity.domain import MANAGE, Owner
+from vigia_registry.objects import S3Rights, rights_of
 from vigia_registry.pagination import Pages
 from vigia_runtime.signin import Authenticator, region_of, signed_in
 
@@ -73,6 +74,10 @@ class Door:
             return Owner(credential.account_id, region_of(request, home))
 
         return owner
+
+    def rights(self, request: Request) -> S3Rights:
+        """What the caller's policies allow in the object store, once ``caller`` knows it."""
+        return rights_of(self.deps.settings, request.state.credential)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

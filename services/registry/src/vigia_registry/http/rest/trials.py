@@ -14,6 +14,7 @@ from vigia_registry.datasets.domain import DatasetState
 from vigia_registry.http.rest.caller import Action, Answer, Cursor, Door, Limit, problems
 from vigia_registry.identity.domain import Owner
 from vigia_registry.models.domain import VersionName
+from vigia_registry.objects import S3Rights
 from vigia_registry.trials import adding, content, service, sources, verifying
 from vigia_registry.trials.domain import (
     AnomalyClass,
@@ -220,22 +221,24 @@ def create_router(door: Door) -> APIRouter:
         responses=problems(400, 404, 409, 429),
     )
     async def create(request: Request, body: NewTrial, owner: Owner = runner) -> TrialItem:
-        source, keys = await _images(body.source, owner)
+        source, keys = await _images(body.source, owner, door.rights(request))
         wanted = TrialRequest(body.name, source, body.kms_key_id)
         version: VersionName = "latest" if body.model_version == "latest" else int(body.model_version)
         async with door.change(request) as session:
             return _trial(await service.create(session, objects, limits, owner, body.project, version, wanted, keys))
 
-    async def _images(wanted: FolderSource | ImagesSource | UploadSource, owner: Owner) -> tuple[Source, list[str]]:
+    async def _images(
+        wanted: FolderSource | ImagesSource | UploadSource, owner: Owner, rights: S3Rights
+    ) -> tuple[Source, list[str]]:
         if isinstance(wanted, UploadSource):
             return Source(SourceKind.UPLOAD, buckets.datasets), []
         if isinstance(wanted, FolderSource):
             source = sources.folder(wanted.uri)
             sources.check_readable(buckets, owner.account_id, source.bucket, [source.prefix])
-            return source, await sources.keys_below(objects, source, limits.trial_images)
+            return source, await sources.keys_below(objects, rights, source, limits.trial_images)
         source, keys = sources.listed(wanted.uris, limits.trial_images)
         sources.check_readable(buckets, owner.account_id, source.bucket, keys)
-        await sources.check_bucket(objects, source)
+        await sources.check_images(objects, rights, source, keys)
         return source, keys
 
     @router.post(
@@ -316,11 +319,13 @@ def create_router(door: Door) -> APIRouter:
             **problems(404),
         },
     )
-    async def read_content(trial_id: UUID, number: Number, kind: content.Kind, owner: Owner = reader) -> Response:
+    async def read_content(
+        request: Request, trial_id: UUID, number: Number, kind: content.Kind, owner: Owner = reader
+    ) -> Response:
         async with door.transaction() as session:
             trial = await service.find(session, owner, trial_id)
             found = await service.image(session, trial, number)
-        data, media_type = await content.read(objects, buckets.datasets, trial, found, kind)
+        data, media_type = await content.read(objects, buckets.datasets, door.rights(request), trial, found, kind)
         # A corrected mask may be replaced.
         cache = "no-cache" if kind is content.Kind.CORRECTED_MASK else "max-age=3600"
         headers = {"Cache-Control": f"private, {cache}", "X-Content-Type-Options": "nosniff"}
@@ -396,9 +401,11 @@ def create_router(door: Door) -> APIRouter:
         numbers = None if body is None else body.images
         async with door.transaction() as session:
             addition = await adding.plan(session, buckets, owner, trial_id, numbers)
+        rights = door.rights(request)
+        adding.check(rights, addition)
         await adding.copy(objects, addition)
         async with door.change(request) as session:
-            dataset = await adding.commit(session, objects, buckets.datasets, owner, addition)
+            dataset = await adding.commit(session, objects, buckets.datasets, owner, addition, rights)
         return Added(added=len(addition.images), status=dataset.state, status_message=dataset.status_message)
 
     return router
