@@ -1,7 +1,7 @@
 # `make` lists the commands. All of them set up first what they need.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status test lint format demo bench lock dashboards chart docs
+.PHONY: help setup up down status test lint format demo bench bench-models lock dashboards chart docs
 STACK := .venv/bin/vigia-stack
 PYTEST := .venv/bin/python -m pytest
 
@@ -39,6 +39,9 @@ format: setup ## bring the code into the house style
 
 bench: setup ## measure, as a table and as JSON
 	@.venv/bin/python -m tests.bench
+
+bench-models: setup ## measure how well models decide: ROW=cookies for one row, DATA=folder for images that are not shipped
+	@.venv/bin/python -m tests.bench.models $(if $(DATA),--data $(DATA)) $(if $(ROW),--row $(ROW))
 
 dashboards: setup ## build Grafana's dashboards from deploy/grafana/src
 	@.venv/bin/python deploy/grafana/src/dashboards.py

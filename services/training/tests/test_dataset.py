@@ -134,3 +134,16 @@ def test_addresses() -> None:
     for bad in ("s3://bucket", "s3://bucket/", "http://x/y", "file", ""):
         with pytest.raises(BadData):
             split_uri(bad)
+
+
+@pytest.mark.parametrize(("value", "part"), [("tile 7", "tile 7"), (7, "7"), (None, None)])
+def test_a_line_may_say_which_part_it_shows(value: object, part: str | None) -> None:
+    (entry,) = parse(line(**{"part-id": value}))
+    assert entry.part == part
+    assert parse(line())[0].part is None
+
+
+@pytest.mark.parametrize("value", ["", True, 1.5, ["a"], {"id": "a"}])
+def test_a_part_id_that_is_none_is_named(value: object) -> None:
+    with pytest.raises(BadData, match="line 2: part-id"):
+        parse(line(), line(**{"part-id": value}))

@@ -16,7 +16,7 @@ from vigia_training.learning.export import export_backbone, export_judge, join
 from vigia_training.learning.features import Example
 from vigia_training.learning.heads import SegmentationHead
 from vigia_training.learning.precision import Comparison, choose, objection
-from vigia_training.learning.threshold import TYPICAL_Z, Calibration
+from vigia_training.learning.threshold import TYPICAL_Z, Calibration, Rate
 from vigia_training.learning.trainer import Fitted, Fold, Network
 from vigia_vision.session import load
 
@@ -58,7 +58,7 @@ def fitted() -> Fitted:
     ]
     held = tuple(Example(image, number % 2 == 1, None) for number, image in enumerate(images))
     network = Network(backbone, head, Calibration(0.0, 1.0)).eval()
-    return Fitted(network, (0.5,), (Fold(head, held),))
+    return Fitted(network, (0.5,), (Fold(head, held),), Rate(0.0, 0.0, 0.5))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -202,3 +203,32 @@ def test_images_that_are_too_small_are_refused_by_name(plates) -> None:  # type:
 def test_no_labelled_images_are_bad_data(make: Callable) -> None:  # type: ignore[type-arg]
     with pytest.raises(BadData, match="normal"):
         run(make(0, 20))
+
+
+def test_photographs_of_one_part_do_not_teach_and_test(make: Callable) -> None:  # type: ignore[type-arg]
+    plates = make(24, 24)
+    lines = [dict(line, **{"part-id": number // 4}) for number, line in enumerate(plates.lines)]
+    marked = replace(plates, manifest="\n".join(map(json.dumps, lines)).encode())
+    result = run(marked, replace(SMALL, budget=Budget(images=48, iterations=10, folds=2, fold_iterations=10)))
+    tested = {json.loads(line)["source-ref"] for line in result.evaluation_manifest.splitlines()}
+    parts = {line["part-id"] for line in lines if line["source-ref"] in tested}
+    assert len(tested) == 4 * len(parts)
+    assert result.metrics.warnings == []
+    assert "Warnings" not in json.loads(result.evaluation_result)
+
+
+def test_test_images_of_parts_that_taught_are_told(make: Callable) -> None:  # type: ignore[type-arg]
+    learn, test = make(20, 0), make(10, 10, masks=False, seed=1)
+    objects = {f"test/{key}": data for key, data in test.objects.items()}
+    objects["test/images/plate-0.jpg"] = learn.objects["images/plate-0.jpg"]
+    result = run(learn.changed(objects), test_manifest=test.manifest.replace(b"/images/", b"/test/images/"))
+    (warning,) = json.loads(result.evaluation_result)["Warnings"]
+    assert result.metrics.warnings == [warning]
+    assert warning.startswith("1 of 20 test images")
+
+
+def test_of_more_images_than_the_budget_some_teach_and_it_is_told(make: Callable) -> None:  # type: ignore[type-arg]
+    budget = Budget(images=48, iterations=10, folds=2, fold_iterations=10, examples=16)
+    result = run(make(24, 24), replace(SMALL, budget=budget))
+    assert result.metrics.training_images == 28
+    assert any("of 28 training images, chosen at random" in warning for warning in result.metrics.warnings)

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 from pydantic import Field
+from pydantic_settings import BaseSettings
 
 from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
-from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
+from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, Precision
+from vigia_training.learning.label_budget import ClassificationBudget, DetectionBudget
 
 
 class LearningSettings(Group):
@@ -19,6 +21,19 @@ class LearningSettings(Group):
     iterations: int = Field(default=Budget.iterations, ge=10, description="optimiser steps of the head")
     fold_iterations: int = Field(default=Budget.fold_iterations, ge=10, description="the same while cross-fitting")
     folds: int = Field(default=Budget.folds, ge=2, le=10, description="parts held back in turn, for the threshold")
+    detection_iterations: int = Field(
+        default=DetectionBudget.iterations, ge=10, description="optimiser steps of a detector of objects"
+    )
+    classification_images: int = Field(
+        default=ClassificationBudget.images, ge=16, description="varied images that a classifier's features are of"
+    )
+    classification_iterations: int = Field(
+        default=ClassificationBudget.iterations, ge=10, description="optimiser steps of a classifier"
+    )
+    examples: int = Field(default=Budget.examples, ge=100, description="images learnt from at most, at random if more")
+    false_rejects: float = Field(
+        default=FALSE_REJECTS, ge=0.0001, le=0.2, description="share of normal images rejected by a model of them alone"
+    )
     precision: Precision = Field(
         default="auto", description="of the served network: float32, int8, or int8 where that costs next to nothing"
     )
@@ -33,7 +48,17 @@ class LearningSettings(Group):
     @property
     def budget(self) -> Budget:
         """The budget as the trainer takes it."""
-        return Budget(self.images, self.iterations, self.folds, self.fold_iterations)
+        return Budget(self.images, self.iterations, self.folds, self.fold_iterations, self.examples)
+
+    @property
+    def detection(self) -> DetectionBudget:
+        """The budget of a detector as its trainer takes it."""
+        return DetectionBudget(self.detection_iterations)
+
+    @property
+    def classification(self) -> ClassificationBudget:
+        """The budget of a classifier as its trainer takes it."""
+        return ClassificationBudget(self.classification_images, self.classification_iterations)
 
 
 class Settings(ServiceSettings):
@@ -44,3 +69,10 @@ class Settings(ServiceSettings):
     objects: ObjectSettings
     learning: LearningSettings = LearningSettings()
     max_attempts: int = Field(default=3, ge=1, description="how often a job that ends its process is begun")
+
+
+class LocalSettings(BaseSettings):
+    """The same of a training on local files, which needs nothing else."""
+
+    model_config = service_config("training")
+    learning: LearningSettings = LearningSettings()

@@ -61,8 +61,24 @@ class ClassMetrics(Payload):
     iou: float
 
 
+class LabelMetrics(Payload):
+    """One label of a model that gives labels, at its threshold: of images, or of boxes that overlap by half."""
+
+    name: str
+    threshold: float = Field(ge=0, le=1, description="confidence with the best F1 on the test images")
+    precision: float
+    recall: float
+    f1: float
+    average_precision: float
+    test_images: int
+
+
 class ModelMetrics(Payload):
-    """Image metrics on the test part; positive class is anomaly."""
+    """Image metrics on the test part; positive class is anomaly.
+
+    Of a model that gives labels: means over ``labels``, each weighing the same; ``average_precision`` of boxes is
+    mAP50; ``roc_auc`` is 0 where boxes are found, for which there is none.
+    """
 
     precision: float
     recall: float
@@ -70,8 +86,10 @@ class ModelMetrics(Payload):
     roc_auc: float
     average_precision: float
     classes: list[ClassMetrics] = Field(default_factory=list)
+    labels: list[LabelMetrics] = Field(default_factory=list, description="of models that give labels")
     training_images: int
     test_images: int
+    warnings: list[str] = Field(default_factory=list, description="what makes the numbers less certain than they look")
 
 
 class TrainingCompleted(Payload):

@@ -6,6 +6,7 @@ so that the same image gives the same answer everywhere.
 
 from vigia_vision.artifact import Artifact, ArtifactError, GoldenSample, write_artifact
 from vigia_vision.decode import DecodeError, ImageInfo, Limits, decode, probe
+from vigia_vision.find import Box, Finding, find
 from vigia_vision.interpret import Answer, FoundLabel, interpret, mask_png
 from vigia_vision.manifest import Manifest
 from vigia_vision.masks import MaskError, read_mask
@@ -16,7 +17,9 @@ __all__ = [
     "Answer",
     "Artifact",
     "ArtifactError",
+    "Box",
     "DecodeError",
+    "Finding",
     "FoundLabel",
     "GoldenSample",
     "ImageInfo",
@@ -27,6 +30,7 @@ __all__ = [
     "Session",
     "WrongSize",
     "decode",
+    "find",
     "interpret",
     "mask_png",
     "prepare",

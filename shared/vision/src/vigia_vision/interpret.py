@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vigia_vision.manifest import BACKGROUND_COLOR, Manifest
+from vigia_vision.manifest import BACKGROUND_COLOR, AnomalyKind, Manifest
 from vigia_vision.masks import draw_mask
 
 Floats = NDArray[np.float32]
@@ -70,6 +71,8 @@ def interpret(outputs: Mapping[str, Floats], manifest: Manifest, threshold: floa
     ``width`` and ``height``: pixels of the image, which the mask will have. BadOutput when the numbers break the
     manifest's promise.
     """
+    if manifest.kind not in get_args(AnomalyKind):
+        raise BadOutput(f"a model of the kind {manifest.kind} finds labels; it does not judge images")
     score = float(np.asarray(outputs["score"], dtype=np.float32).reshape(-1)[0])
     if not 0 <= score <= 1:
         raise BadOutput(f"score {score} is not in 0..1")

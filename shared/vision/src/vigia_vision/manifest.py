@@ -8,10 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 FORMAT: Final = "vigia-model/1"
 PREPARATION: Final = "squash-area/1"
+LETTERBOX: Final = "letterbox-area/1"
 BACKGROUND_NAME = "background"
 BACKGROUND_COLOR = "#FFFFFF"
 
-Kind = Literal["anomaly-classification", "anomaly-segmentation"]
+AnomalyKind = Literal["anomaly-classification", "anomaly-segmentation"]
+LabelKind = Literal["classification", "multilabel-classification", "object-detection"]
+Kind = Literal[AnomalyKind, LabelKind]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$", to_upper=True)]
 #: A file inside the artifact: relative, forward slashes, no way up.
 FileName = Annotated[
@@ -27,7 +30,7 @@ class _Part(BaseModel):
 
 
 class Label(_Part):
-    """One anomaly label, as the customer's dataset names and colours it."""
+    """One label, as the customer's dataset names and (of anomalies) colours it."""
 
     name: str = Field(min_length=1)
     color: Color
@@ -36,8 +39,9 @@ class Label(_Part):
 class InputContract(_Part):
     """What an image must be and what the graph takes.
 
-    ``image_width`` and ``image_height`` are the pixels that an image must have; ``width`` and ``height`` those of the
-    tensor, uint8 ``[N, height, width, 3]`` RGB, which ``preparation`` makes of it.
+    ``image_width`` and ``image_height`` are the pixels that an image must have, or with ``any_size`` those of the
+    largest it was trained on; ``width`` and ``height`` those of the tensor, uint8 ``[N, height, width, 3]`` RGB, which
+    ``preparation`` makes of it.
     """
 
     tensor: str = "image"
@@ -45,7 +49,8 @@ class InputContract(_Part):
     height: int = Field(ge=1)
     image_width: int = Field(ge=1)
     image_height: int = Field(ge=1)
-    preparation: Literal["squash-area/1"] = PREPARATION
+    any_size: bool = False
+    preparation: Literal["squash-area/1", "letterbox-area/1"] = PREPARATION
 
 
 class TensorSpec(_Part):
@@ -65,9 +70,12 @@ class Threshold(_Part):
 
 
 class Decision(_Part):
-    """Rules on the maps. ``pixel_thresholds``: per label, from which value a pixel belongs to it."""
+    """Rules per label. ``pixel_thresholds``: from which value of its map a pixel belongs to it; ``label_thresholds``:
+    from which confidence a label or a box of it is found, where the caller does not say.
+    """
 
     pixel_thresholds: tuple[Share, ...] = ()
+    label_thresholds: tuple[Share, ...] = ()
 
 
 class FileDigest(_Part):
@@ -90,10 +98,14 @@ class Golden(_Part):
 
 
 class Manifest(_Part):
-    """``manifest.json`` of an artifact. ``labels`` are the anomaly labels, background not among them.
+    """``manifest.json`` of an artifact. ``labels`` never have the background among them.
 
-    Outputs: ``score`` float32 ``[N, 1]`` in 0..1, higher is more anomalous; for segmentation also ``maps`` float32
-    ``[N, labels, h, w]`` in 0..1, the probability of each label on a coarse grid over the whole image.
+    Outputs, all float32. Of every kind ``score`` ``[N, 1]`` in 0..1: how anomalous, or of the kinds that give labels
+    the highest confidence of any. ``anomaly-segmentation``: ``maps`` ``[N, labels, h, w]`` in 0..1, the probability of
+    each label on a coarse grid over the whole image. ``classification``, ``multilabel-classification``:
+    ``confidences`` ``[N, labels]`` in 0..1, of the former summing to 1. ``object-detection``: ``boxes`` ``[N, K, 4]``
+    (left, top, right, bottom as shares of the tensor's sides), their confidences ``scores`` and ``classes`` (indices
+    of labels) ``[N, K]``, by falling score; unused places are zero.
     """
 
     format: Literal["vigia-model/1"] = FORMAT
@@ -118,12 +130,24 @@ class Manifest(_Part):
                 raise ValueError("a classification model has neither labels nor maps")
             return self
         if not self.labels or len({label.name for label in self.labels}) != len(self.labels):
-            raise ValueError("a segmentation model needs labels with different names")
-        maps = shapes.get("maps", ())
-        if len(maps) != 4 or maps[0] != -1 or maps[1] != len(self.labels):
-            raise ValueError("a segmentation model needs the output maps [-1, labels, h, w]")
-        if len(self.decision.pixel_thresholds) != len(self.labels):
-            raise ValueError("a segmentation model needs one pixel threshold per label")
+            raise ValueError(f"a model of the kind {self.kind} needs labels with different names")
+        if self.kind == "anomaly-segmentation":
+            maps = shapes.get("maps", ())
+            if len(maps) != 4 or maps[0] != -1 or maps[1] != len(self.labels):
+                raise ValueError("a segmentation model needs the output maps [-1, labels, h, w]")
+            if len(self.decision.pixel_thresholds) != len(self.labels):
+                raise ValueError("a segmentation model needs one pixel threshold per label")
+            return self
+        if len(self.decision.label_thresholds) != len(self.labels):
+            raise ValueError(f"a model of the kind {self.kind} needs one threshold per label")
+        if self.kind == "object-detection":
+            boxes = shapes.get("boxes", ())
+            if len(boxes) != 3 or (boxes[0], boxes[2]) != (-1, 4):
+                raise ValueError("a detection model needs the output boxes [-1, K, 4]")
+            if shapes.get("scores") != boxes[:2] or shapes.get("classes") != boxes[:2]:
+                raise ValueError("a detection model needs the outputs scores and classes [-1, K]")
+        elif shapes.get("confidences") != (-1, len(self.labels)):
+            raise ValueError("a classification model needs the output confidences [-1, labels]")
         return self
 
     def to_json(self) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from vigia_vision.decode import DEFAULT_LIMITS, Limits, Pixels, decode, probe
-from vigia_vision.manifest import Manifest
+from vigia_vision.manifest import LETTERBOX, Manifest
 
 
 class WrongSize(ValueError):  # noqa: N818 - names what is wrong, as DecodeError's codes do
@@ -32,14 +32,16 @@ class Prepared:
 def prepare(data: bytes, manifest: Manifest, limits: Limits = DEFAULT_LIMITS) -> Prepared:
     """Decodes and resizes one JPEG or PNG.
 
-    The size is checked on the header, before decoding. Raises DecodeError, or WrongSize when the image has not
-    ``manifest.input.image_width`` x ``image_height`` pixels.
+    The size is checked on the header, before decoding. Raises DecodeError, or WrongSize when the model takes one size
+    alone and the image has not ``manifest.input.image_width`` x ``image_height`` pixels.
     """
     contract = manifest.input
     info = probe(data, limits)
-    if (info.width, info.height) != (contract.image_width, contract.image_height):
-        raise WrongSize(info.width, info.height, contract.image_width, contract.image_height)
-    return Prepared(squash_area(decode(data, limits), contract.width, contract.height), info.width, info.height)
+    wanted = (contract.image_width, contract.image_height)
+    if not contract.any_size and (info.width, info.height) != wanted:
+        raise WrongSize(info.width, info.height, *wanted)
+    make = letterbox_area if contract.preparation == LETTERBOX else squash_area
+    return Prepared(make(decode(data, limits), contract.width, contract.height), info.width, info.height)
 
 
 def squash_area(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -51,3 +53,34 @@ def squash_area(pixels: Pixels, width: int, height: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     return np.ascontiguousarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX), dtype=np.uint8)
+
+
+#: What lies around an image in a tensor of another shape.
+_GREY = 127
+
+
+def letterbox_area(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Preparation ``letterbox-area/1``: uint8 ``[H, W, 3]`` to ``[height, width, 3]``, aspect ratio kept.
+
+    The image, as large as it fits (see :func:`fitted`), lies in the upper left corner; the rest is grey. Made smaller
+    as ``squash-area/1`` does, larger by bilinear interpolation.
+    """
+    wide, high = fitted(pixels.shape[1], pixels.shape[0], width, height)
+    if pixels.shape[:2] != (high, wide):
+        shrinks = wide <= pixels.shape[1] and high <= pixels.shape[0]
+        kernel = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+        pixels = np.asarray(Image.fromarray(pixels).resize((wide, high), kernel))
+    if (high, wide) == (height, width):
+        return np.ascontiguousarray(pixels, dtype=np.uint8)
+    tensor = np.full((height, width, 3), _GREY, np.uint8)
+    tensor[:high, :wide] = pixels
+    return tensor
+
+
+def fitted(width: int, height: int, tensor_width: int, tensor_height: int) -> tuple[int, int]:
+    """Width and height in the tensor of a letterboxed image of ``width`` x ``height`` pixels, at least 1 each."""
+    scale = min(tensor_width / width, tensor_height / height)
+    return (
+        min(max(round(width * scale), 1), tensor_width),
+        min(max(round(height * scale), 1), tensor_height),
+    )

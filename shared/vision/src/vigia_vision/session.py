@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vigia_vision.artifact import Artifact
 from vigia_vision.decode import DEFAULT_LIMITS, Limits, Pixels
+from vigia_vision.find import Finding, find
 from vigia_vision.interpret import Answer, interpret
 from vigia_vision.prepare import prepare
 
@@ -37,6 +38,14 @@ class Session:
         outputs = first(self.infer(prepared.tensor[None]))
         value = self.manifest.threshold.value if threshold is None else threshold
         return interpret(outputs, self.manifest, value, prepared.width, prepared.height)
+
+    def find(
+        self, data: bytes, min_confidence: float | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> tuple[Finding, ...]:
+        """Labels or objects in one JPEG or PNG, of the kinds that give labels. Raises DecodeError or WrongSize."""
+        prepared = prepare(data, self.manifest, limits)
+        outputs = first(self.infer(prepared.tensor[None]))
+        return find(outputs, self.manifest, prepared.width, prepared.height, min_confidence)
 
 
 def load(model: bytes, threads: int) -> ort.InferenceSession:

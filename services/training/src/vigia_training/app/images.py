@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -86,7 +87,13 @@ def load(entry: Entry, read: Read, geometry: Geometry, labels: Sequence[Label]) 
             "and all must have the same"
         )
     truth = load_truth(entry, read, geometry, labels)
-    masks = None if truth is None or not labels else _shares(truth, len(labels), geometry)
+    if not labels or truth is None:
+        masks = None
+    elif entry.anomalous:
+        masks = _shares(truth, len(labels), geometry)
+    else:
+        # All zero, in the memory of one number.
+        masks = as_strided(np.zeros(1, np.float32), (len(labels), geometry.height, geometry.width), (0, 0, 0))
     return Example(squash_area(pixels, geometry.width, geometry.height), entry.anomalous, masks)
 
 

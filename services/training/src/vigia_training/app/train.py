@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,12 +22,14 @@ from vigia_training.app.report_page import ReportFiles, report_files
 from vigia_training.domain.dataset import Entry, parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
+from vigia_training.domain.grouping import Thumbnail, group, thumbnail
 from vigia_training.domain.report import Evaluated
-from vigia_training.domain.split import split
+from vigia_training.domain.split import sample, split
 from vigia_training.learning.backbone import load_backbone
-from vigia_training.learning.budget import DEFAULT_BACKBONE, Budget, Precision
+from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, Precision
 from vigia_training.learning.export import export_backbone, export_judge, join
 from vigia_training.learning.features import Example
+from vigia_training.learning.label_budget import ClassificationBudget, DetectionBudget
 from vigia_training.learning.precision import Choice, choose
 from vigia_training.learning.trainer import Fitted, fit
 from vigia_vision import Artifact, Manifest, Session, decode, probe
@@ -70,13 +72,19 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to train on this machine. ``threads``: cores to use. A backbone other than the packaged one is a file."""
+    """How to train on this machine. ``threads``: cores to use. A backbone other than the packaged one is a file.
+
+    ``false_rejects``: share of normal images that a model of normal images alone may take for anomalous.
+    """
 
     threads: int
     budget: Budget = field(default_factory=Budget)
     backbone_name: str = DEFAULT_BACKBONE
     backbone_file: Path | None = None
     precision: Precision = "auto"
+    detection: DetectionBudget = field(default_factory=DetectionBudget)
+    classification: ClassificationBudget = field(default_factory=ClassificationBudget)
+    false_rejects: float = FALSE_REJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +119,15 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     read = Digesting(read)
     torch.set_num_threads(options.threads)
     torch.manual_seed(task.seed)
-    learn, test = _datasets(task)
-    labels = labels_of(learn)
-    geometry = geometry_of(learn[0], read)
-    examples = _read(learn, test, read, geometry, labels, lambda share: tell("reading", share))
+    given = _given(task)
+    geometry = geometry_of(given.learn[0], read)
+    data = _divide(
+        given, _read(given, read, geometry, options.budget, task.seed, lambda s: tell("reading", s)), task.seed
+    )
+    learn, test, labels, examples = data.learn, data.test, given.labels, data.examples
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = load_backbone(options.backbone_name, options.backbone_file)
-    fitted = fit(backbone, examples, len(labels), options.budget, task.seed, device, tell)
+    fitted = fit(backbone, examples, len(labels), options.budget, task.seed, device, tell, options.false_rejects)
     tell("exporting", 0)
     choice = choose(
         options.precision,
@@ -137,9 +147,11 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     for result in _evaluate(test, read, session, geometry):
         results.append(result)
         tell("evaluating", len(results) / len(test))
-    metrics = measure(results, [label.name for label in draft.labels], len(learn))
+    metrics = measure(results, [label.name for label in draft.labels], len(learn), data.warnings)
     golden, files = _golden(results, read, session)
     numbers = metrics.model_dump(include={"precision", "recall", "f1", "roc_auc", "average_precision"})
+    rate = fitted.false_rejects
+    numbers |= {"false_rejects": rate.expected, "false_rejects_low": rate.low, "false_rejects_high": rate.high}
     manifest = draft.model_copy(update={"golden": golden, "metrics": numbers})
     at = datetime.now(UTC)
     evaluated = Evaluated(
@@ -155,6 +167,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
         pixels=geometry.image_width * geometry.image_height,
         digests=read.digests,
         provenance=provenance,
+        notes=metrics.warnings,
     )
 
     def show(entry: Entry) -> tuple[bytes, NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
@@ -171,57 +184,125 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     )
 
 
-def _datasets(task: Task) -> tuple[list[Entry], list[Entry]]:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the manifests say. Without ``test``, some of ``learn`` will test."""
+
+    learn: list[Entry]
+    test: list[Entry] | None
+    labels: tuple[Label, ...]
+
+    @property
+    def everything(self) -> list[Entry]:
+        return [*self.learn, *(self.test or ())]
+
+
+def _given(task: Task) -> _Given:
     learn = parse_manifest(task.training_manifest)
-    if task.test_manifest is not None:
-        test = parse_manifest(task.test_manifest)
-    else:
-        learning, testing = split([entry.anomalous for entry in learn], task.seed)
-        learn, test = [learn[i] for i in learning], [learn[i] for i in testing]
-    if sum(not entry.anomalous for entry in learn) < 2:
+    test = None if task.test_manifest is None else parse_manifest(task.test_manifest)
+    normal = sum(not entry.anomalous for entry in learn)
+    if (normal if test is not None else normal - normal // 2) < 2:
         raise BadData("fewer than two labelled normal images are left to learn from")
-    if not test:
+    if test is not None and not test:
         raise BadData("there are no labelled images to test with")
-    return learn, test
+    labels = labels_of(learn)
+    unknown = {label.name for label in labels_of(test or ())} - {label.name for label in labels}
+    if labels and unknown:
+        raise BadData(f"the test images have labels that no training image has: {', '.join(sorted(unknown))}")
+    return _Given(learn, test, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """What was read: of each image its thumbnail ``[N, 144]``, training images first; some of those whole."""
+
+    thumbnails: NDArray[np.float32]
+    examples: dict[int, Example]
 
 
 def _read(
-    learn: Sequence[Entry],
-    test: Sequence[Entry],
-    read: Read,
-    geometry: Geometry,
-    labels: Sequence[Label],
-    tell: Callable[[float], None],
-) -> list[Example]:
-    """The training images; test images are only checked, so that bad ones fail the job before the long part.
+    given: _Given, read: Read, geometry: Geometry, budget: Budget, seed: int, tell: Callable[[float], None]
+) -> _Images:
+    """Every image, so that bad ones fail the job before the long part; kept are as many as the budget allows.
 
     BadData names several files that are wrong, not only the first: each try costs the customer a round.
     """
-    unknown = {label.name for label in labels_of(test)} - {label.name for label in labels}
-    if labels and unknown:
-        raise BadData(f"the test images have labels that no training image has: {', '.join(sorted(unknown))}")
-    examples: list[Example] = []
-    problems: list[str] = []
-    everything = [*learn, *test]
-    known = labels or labels_of(test)
+    known = given.labels or labels_of(given.test or ())
+    kept = set(sample([entry.anomalous for entry in given.learn], budget.examples, seed))
+    everything = given.everything
 
-    def checked(entry: Entry) -> Example | BadData:
+    def checked(entry: Entry) -> tuple[Example, Thumbnail] | BadData:
         try:
-            return load(entry, read, geometry, known)
+            example = load(entry, read, geometry, known)
         except BadData as error:
             return error
+        return example, thumbnail(example.pixels)
 
-    for number, example in enumerate(in_order(checked, everything), 1):
-        if isinstance(example, BadData):
-            problems.append(str(example))
+    thumbnails: list[Thumbnail] = []
+    examples: dict[int, Example] = {}
+    problems: list[str] = []
+    for number, found in enumerate(in_order(checked, everything)):
+        if isinstance(found, BadData):
+            problems.append(str(found))
             if len(problems) == _MOST_PROBLEMS:
                 break
-        elif number <= len(learn) and not problems:
-            examples.append(example)
-        tell(number / len(everything))
+        else:
+            thumbnails.append(found[1])
+            if number in kept and not problems:
+                examples[number] = found[0]
+        tell((number + 1) / len(everything))
     if problems:
         raise BadData(_together(problems))
-    return examples
+    return _Images(np.stack(thumbnails), examples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Entries that teach and that test, ``examples`` of the first, and what the user should know of them."""
+
+    learn: list[Entry]
+    test: list[Entry]
+    examples: list[Example]
+    warnings: list[str]
+
+
+def _divide(given: _Given, images: _Images, seed: int) -> _Data:
+    """Images of one part come to one side, where the sides are ours to choose; else those on both are counted."""
+    groups = group(images.thumbnails, [entry.part for entry in given.everything])
+    count = len(given.learn)
+    warnings: list[str] = []
+    if given.test is not None:
+        learning, test = list(range(count)), given.test
+        twins = int(np.isin(groups[count:], groups[:count]).sum())
+        if twins:
+            warnings.append(
+                f"{twins} of {len(test)} test images show parts that training images show too, or are near-duplicates "
+                "of them: on other parts the model may be less good than these metrics say"
+            )
+    else:
+        flags = [entry.anomalous for entry in given.learn]
+        learning, testing = split(flags, seed, groups.tolist())
+        if len({flags[i] for i in testing}) < len({flags[i] for i in split(flags, seed)[1]}):
+            learning, testing = split(flags, seed)
+            warnings.append("the images show so few parts that some had to be on both sides, in training and in test")
+        testing = _with_known_labels(given.learn, learning, testing, groups)
+        learning = sorted(set(range(count)) - set(testing))
+        test = [given.learn[i] for i in testing]
+        if not test:
+            raise BadData("there are no labelled images to test with")
+    examples = [replace(images.examples[i], group=int(groups[i])) for i in learning if i in images.examples]
+    if len(examples) < len(learning):
+        warnings.append(f"{len(examples)} of {len(learning)} training images, chosen at random, were learnt from")
+    return _Data([given.learn[i] for i in learning], test, examples, warnings)
+
+
+def _with_known_labels(
+    entries: Sequence[Entry], learning: Sequence[int], testing: Sequence[int], groups: NDArray[np.int64]
+) -> list[int]:
+    """``testing`` without the groups that have a label which no image in ``learning`` has: they must teach it."""
+    known = {label.name for label in labels_of([entries[i] for i in learning])}
+    needed = {int(groups[i]) for i in testing if any(label.name not in known for label in labels_of([entries[i]]))}
+    return [i for i in testing if int(groups[i]) not in needed]
 
 
 def _together(problems: Sequence[str]) -> str:

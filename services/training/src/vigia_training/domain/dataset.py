@@ -2,6 +2,8 @@
 
 Lenient where the getting-started set of AWS is: no background in the colour map, no ``confidence``, any date text, any
 case of hex colours, keys in any order and of any name. Lines of an unknown class are unlabelled and left out.
+
+One key is Vigia's own: ``part-id``, text or a whole number, says which physical part an image shows.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ Rgb = tuple[int, int, int]
 
 _CLASSIFICATION = "groundtruth/image-classification"
 _SEGMENTATION = "groundtruth/semantic-segmentation"
+_PART = "part-id"
 _WHITE: Rgb = (255, 255, 255)
 _HEX = re.compile(r"^#[0-9a-fA-F]{6}$")
 _URI = re.compile(r"^s3:\s*//(?P<bucket>[^/]+)/(?P<key>.+)$", re.DOTALL)
@@ -35,13 +38,18 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One labelled image. ``line`` counts from 1; ``fields`` is the line as given, for the evaluation manifest."""
+    """One labelled image.
+
+    ``line`` counts from 1; ``fields`` is the line as given, for the evaluation manifest. ``part``: which physical part
+    is shown, where the line says so.
+    """
 
     line: int
     uri: str
     class_name: ClassName
     label_key: str
     mask: Mask | None = None
+    part: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -87,7 +95,18 @@ def _parse_line(number: int, line: str) -> Iterator[Entry]:
     if name not in ("normal", "anomaly"):
         return
     mask = _mask(fields, bad) if name == "anomaly" else None
-    yield Entry(number, uri.strip(), "anomaly" if name == "anomaly" else "normal", label_key, mask, fields)
+    part = fields.get(_PART)
+    if part is not None and (isinstance(part, bool) or not isinstance(part, str | int) or part == ""):
+        raise bad(f"{_PART} is neither a text nor a whole number")
+    yield Entry(
+        line=number,
+        uri=uri.strip(),
+        class_name="anomaly" if name == "anomaly" else "normal",
+        label_key=label_key,
+        mask=mask,
+        part=None if part is None else str(part),
+        fields=fields,
+    )
 
 
 def _key_of_type(fields: Mapping[str, Any], kind: str) -> str | None:

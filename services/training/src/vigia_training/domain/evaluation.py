@@ -48,7 +48,9 @@ def judged(entry: Entry, answer: Answer, truth: NDArray[np.uint8] | None, labels
     return Judged(entry, answer.score, answer.is_anomalous, answer.confidence, overlaps)
 
 
-def measure(results: Sequence[Judged], labels: Sequence[str], training_images: int) -> ModelMetrics:
+def measure(
+    results: Sequence[Judged], labels: Sequence[str], training_images: int, warnings: Sequence[str] = ()
+) -> ModelMetrics:
     """Image metrics (positive is anomaly) and pixel metrics of each label found in the test images.
 
     Where a class is missing from the test images, ROC AUC is 0.5 and undefined ratios are 0.
@@ -67,6 +69,7 @@ def measure(results: Sequence[Judged], labels: Sequence[str], training_images: i
         classes=[metrics for name in labels if (metrics := _label(results, name)) is not None],
         training_images=training_images,
         test_images=len(results),
+        warnings=list(warnings),
     )
 
 
@@ -133,7 +136,7 @@ def evaluation_result(metrics: ModelMetrics, segmentation: bool, arn: str, at: d
             {"Precision": c.precision, "Recall": c.recall, "F1Score": c.f1, "AIIOU": c.iou, "ClassName": c.name}
             for c in metrics.classes
         ]
-    document = {
+    document: dict[str, object] = {
         "Version": 1,
         "EvaluationDetails": {
             "ModelArn": arn,
@@ -143,6 +146,8 @@ def evaluation_result(metrics: ModelMetrics, segmentation: bool, arn: str, at: d
         },
         "AggregatedEvaluationResults": {"Metrics": measures},
     }
+    if metrics.warnings:
+        document["Warnings"] = metrics.warnings
     return json.dumps(document, indent=1).encode()
 
 

@@ -16,8 +16,9 @@ from vigia_runtime.logging import configure
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import load
 from vigia_training.adapters.storage import reader, store_result, task_of
-from vigia_training.app.train import Options, train
+from vigia_training.app.any_kind import train_any
 from vigia_training.domain.errors import BadData
+from vigia_training.entrypoints.options import options_of
 from vigia_training.settings import Settings
 
 #: Progress is told this often at most (and at every new stage), seconds.
@@ -41,12 +42,11 @@ def main() -> None:
 
 async def _run(settings: Settings, request: TrainingRequest) -> dict[str, Any]:
     store = ObjectStore(settings.objects)
-    learning = settings.learning
-    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path, learning.precision)
+    options = options_of(settings.learning)
     task = await task_of(store, request)
     read = reader(store, asyncio.get_running_loop())
     tell = _Throttle()
-    result = await asyncio.to_thread(train, task, read, options, tell)
+    result = await asyncio.to_thread(train_any, task, read, options, tell)
     tell("uploading", 1.0)
     manifest, evaluation_manifest, evaluation_result = await store_result(store, request, result)
     return {

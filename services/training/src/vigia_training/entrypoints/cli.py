@@ -19,7 +19,7 @@ def main() -> None:
     commands.add_parser("worker", help="take jobs from Kafka")
     local = commands.add_parser("train", help="train on local files")
     local.add_argument("manifest", type=Path, help="JSON Lines manifest")
-    local.add_argument("--images", type=Path, required=True, help="folder with the manifest's images and masks")
+    local.add_argument("--images", type=Path, help="folder with its images and masks (default: the manifest's)")
     local.add_argument("--out", type=Path, required=True, help="folder to write the artifact and the evaluation to")
     local.add_argument("--test-manifest", type=Path, help="manifest of test images (default: split the first)")
     local.add_argument("--project", default="local", help="project name in the evaluation files")
@@ -37,4 +37,5 @@ def main() -> None:
     # Only here: it brings torch, which would cost the worker 300 MB.
     from vigia_training.entrypoints.local import train_files
 
-    sys.exit(train_files(given.manifest, given.test_manifest, given.images, given.out, given.project, given.seed))
+    images = given.images or given.manifest.resolve().parent
+    sys.exit(train_files(given.manifest, given.test_manifest, images, given.out, given.project, given.seed))

@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 from vigia_training.adapters.files import folder_reader
-from vigia_training.app.train import Options, Result, Task, train
+from vigia_training.app.any_kind import train_any
+from vigia_training.app.train import Result, Task
 from vigia_training.domain.errors import BadData
-from vigia_training.settings import LearningSettings
+from vigia_training.entrypoints.options import options_of
+from vigia_training.settings import LocalSettings
 from vigia_vision import write_artifact
 
 
@@ -25,17 +27,15 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
             print(f"{time.monotonic() - started:6.1f} s  {fraction:4.0%}  {name}", flush=True)
 
     task = Task(
-        arn=f"arn:local:lookoutvision:local:000000000000:model/{project}/1",
+        arn=f"arn:local:vigia:local:000000000000:model/{project}/1",
         project=project,
         version="1",
         training_manifest=manifest.read_bytes(),
         test_manifest=test_manifest.read_bytes() if test_manifest else None,
         seed=seed,
     )
-    learning = LearningSettings()
-    options = Options(learning.cores, learning.budget, learning.backbone, learning.backbone_path, learning.precision)
     try:
-        result = train(task, folder_reader(images), options, tell)
+        result = train_any(task, folder_reader(images), options_of(LocalSettings().learning), tell)
     except BadData as error:
         print(error, file=sys.stderr)
         return 1
@@ -45,8 +45,15 @@ def train_files(manifest: Path, test_manifest: Path | None, images: Path, out: P
         f"{time.monotonic() - started:6.1f} s  precision {metrics.precision:.3f}  recall {metrics.recall:.3f}  "
         f"F1 {metrics.f1:.3f}  on {metrics.test_images} test images"
     )
+    for warning in metrics.warnings:
+        print(f"          note: {warning}")
     for label in metrics.classes:
         print(f"          {label.name}: pixel F1 {label.f1:.3f}, average IoU {label.iou:.3f}")
+    for one in metrics.labels:
+        print(
+            f"          {one.name}: F1 {one.f1:.3f}, precision {one.precision:.3f}, recall {one.recall:.3f} "
+            f"from confidence {one.threshold:.3f} on, average precision {one.average_precision:.3f}"
+        )
     return 0
 
 

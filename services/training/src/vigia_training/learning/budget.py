@@ -8,18 +8,26 @@ from typing import Literal
 #: timm's name of the network whose ImageNet weights are packaged.
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
+#: Share of normal images that may be taken for anomalous, where there are no anomalous ones to choose a threshold by.
+FALSE_REJECTS = 0.005
+
 #: Of the served backbone. ``auto`` is int8 where held-out images show that it costs next to nothing.
 Precision = Literal["auto", "float32", "int8"]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Images in the pool, optimiser steps of the head, folds of cross-fitting and steps of each fold's head."""
+    """How much of each: what does not grow with the data, and what it grows to at most.
+
+    ``images`` in the pool, optimiser steps of the head (``iterations``), ``folds`` of cross-fitting and steps of each
+    fold's head; ``examples``: training images that are kept in memory and learnt from.
+    """
 
     images: int = 480
     iterations: int = 200
     folds: int = 2
     fold_iterations: int = 100
+    examples: int = 1500
 
     def pool_size(self, examples: int) -> int:
         """At least as many variations as plain images, so that large sets are varied too."""

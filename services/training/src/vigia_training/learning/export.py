@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
 import onnx.compose
-import onnxslim  # type: ignore[import-untyped]
 import torch
 from torch import Tensor, nn
 
 from vigia_training.learning.backbone import Backbone
+from vigia_training.learning.graph import INPUT, to_graph
 from vigia_training.learning.trainer import Network
 from vigia_vision.manifest import TensorSpec
 
-OPSET = 17
-INPUT = "image"
 OUTPUTS = ("score", "maps")
 
 
@@ -33,7 +28,7 @@ class Judge:
 def export_backbone(backbone: Backbone, width: int, height: int) -> onnx.ModelProto:
     """The graph from ``image``, uint8 ``[N, height, width, 3]`` with the batch axis free, to the features."""
     image = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    return _graph(_Backbone(backbone), (image,), [INPUT], _feature_names(backbone))
+    return to_graph(_Backbone(backbone), (image,), [INPUT], _feature_names(backbone))
 
 
 def export_judge(network: Network, width: int, height: int) -> Judge:
@@ -47,7 +42,7 @@ def export_judge(network: Network, width: int, height: int) -> Judge:
         for name, result in zip(outputs, results, strict=True)
     )
     examples = tuple(feature.clone() for feature in features)
-    return Judge(_graph(_Judge(network), examples, _feature_names(network.backbone), outputs), specs)
+    return Judge(to_graph(_Judge(network), examples, _feature_names(network.backbone), outputs), specs)
 
 
 def join(backbone: onnx.ModelProto, judge: Judge, provenance: str) -> bytes:
@@ -103,25 +98,3 @@ def _rename(model: onnx.ModelProto, names: dict[str, str]) -> None:
         node.output[:] = [names.get(name, name) for name in node.output]
     for value in (*model.graph.input, *model.graph.output):
         value.name = names.get(value.name, value.name)
-
-
-def _graph(
-    module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]
-) -> onnx.ModelProto:
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        # The exporter warns that it is the older of two; the newer needs a further package and writes newer opsets.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(),
-            example,
-            file,  # type: ignore[arg-type]  # the older exporter writes to a file object
-            input_names=list(inputs),
-            output_names=list(outputs),
-            opset_version=OPSET,
-            dynamic_axes={name: {0: "N"} for name in (*inputs, *outputs)},
-            dynamo=False,
-        )
-    # What the sizes decide is computed once, and padding becomes the convolution's own: a quarter less time.
-    slim: onnx.ModelProto = onnxslim.slim(onnx.load_from_string(file.getvalue()))
-    return slim

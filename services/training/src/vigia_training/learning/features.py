@@ -20,11 +20,15 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One image as the graph takes it, uint8 ``[H, W, 3]``; ``masks`` float32 ``[L, H, W]``, None where unknown."""
+    """One image as the graph takes it, uint8 ``[H, W, 3]``; ``masks`` float32 ``[L, H, W]``, None where unknown.
+
+    ``group``: examples with the same number, 0 or more, show one part; -1 is a part of its own.
+    """
 
     pixels: Pixels
     anomalous: bool
     masks: NDArray[np.float32] | None
+    group: int = -1
 
 
 @dataclass(slots=True)

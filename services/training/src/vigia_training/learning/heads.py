@@ -52,36 +52,3 @@ class SegmentationHead(nn.Module):
             top = max(1, flat.shape[-1] // 100)
             summary += [flat.amax(2), flat.topk(top, dim=2).values.mean(2)]
         return self.image(torch.cat(summary, 1))[:, 0], maps
-
-
-class GaussianHead(nn.Module):
-    """One class: how far the deepest features lie from those of normal images, wherever they are in the image."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("whiten", torch.eye(channels))
-        self.mean: Tensor
-        self.whiten: Tensor
-
-    @torch.no_grad()
-    def fit(self, features: Tensor) -> None:
-        """Mean and covariance of the pooled patches of ``features`` ``[N, C, h, w]``."""
-        patches = _pool(features).permute(0, 2, 3, 1).reshape(-1, features.shape[1]).double()
-        self.mean = patches.mean(0).float()
-        centred = patches - patches.mean(0)
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
-        values = values.clamp(min=0)
-        # A hundredth of the mean variance keeps directions that were never seen from deciding alone.
-        self.whiten = (vectors / (values + 0.01 * values.mean()).sqrt()).T.float()
-
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """The image logit ``[N]``: mean distance of its three farthest patches."""
-        x = _pool(features[-1]) - self.mean[None, :, None, None]
-        x = fn.conv2d(x, self.whiten[:, :, None, None])
-        distance = (x * x).mean(1).sqrt().flatten(1)
-        return distance.topk(min(3, distance.shape[1]), dim=1).values.mean(1), None
-
-
-def _pool(features: Tensor) -> Tensor:
-    return fn.avg_pool2d(features, 3, 1, 1, count_include_pad=False)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from vigia_training.learning.export import INPUT
+from vigia_training.learning.graph import INPUT
 
 # Nothing leaves the plant. ONNX Runtime reads this when it is loaded, so it stands before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

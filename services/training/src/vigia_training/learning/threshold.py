@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
 Scores = NDArray[np.float64]
 
-#: Standard deviations above the mean of unseen normal images, where there are no anomalous ones to learn from.
-_ONE_CLASS_SIGMAS = 2.6
+#: So many of the highest scores of normal images say how the rest goes on above them.
+_LEAST_TAIL, _MOST_TAIL = 5, 50
+_LEAST_WITNESSES = 3
+#: On each side of the bounds of a share. Together less than a twentieth: the threshold was chosen on the same scores.
+_BEYOND = 0.01
 #: A typical image gets this confidence: 0.5 + 0.5 z / (1 + z) with z = 9.
 TYPICAL_Z = 9.0
 
@@ -44,11 +48,46 @@ def two_class(normal: Scores, anomalous: Scores) -> Calibration:
     return Calibration(offset, max(float(np.median(distances)) / TYPICAL_Z, 1e-6))
 
 
-def one_class(normal: Scores) -> Calibration:
-    """From normal images alone: so far above them that about one in a hundred is rejected."""
-    deviation = max(_spread(normal), 1e-6)
-    offset = max(float(np.median(normal)) + _ONE_CLASS_SIGMAS * deviation, float(np.quantile(normal, 0.98)))
-    return Calibration(offset, max((offset - float(np.median(normal))) / TYPICAL_Z, 1e-6))
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share of images, as expected, and between which bounds it lies with 95 % confidence."""
+
+    expected: float
+    low: float
+    high: float
+
+
+def one_class(normal: Scores, groups: NDArray[np.int64], false_rejects: float) -> tuple[Calibration, Rate]:
+    """From scores of unseen normal images alone: the share ``false_rejects`` of further ones is expected above.
+
+    Above the highest quarter of the scores, excesses are taken as exponential, and the share is that of the next one
+    given so few of them (a Pareto distribution): the threshold lies the higher, the fewer there are. ``groups``: images
+    of one part are no independent witnesses.
+    """
+    count = len(normal)
+    ordered = np.sort(normal)[::-1]
+    tail = min(max(_LEAST_TAIL, math.ceil(count / 4)), _MOST_TAIL, count - 1)
+    start, share = float(ordered[tail]), tail / count
+    middle = float(np.median(normal))
+    if false_rejects >= share:
+        offset = float(np.quantile(normal, 1 - false_rejects))
+    else:
+        excess = max(float((ordered[:tail] - start).mean()), 1e-6)
+        witnesses = max(len(np.unique(groups[normal > start])), _LEAST_WITNESSES)
+        offset = start + witnesses * excess * ((share / false_rejects) ** (1 / witnesses) - 1)
+    scale = max((offset - middle) / TYPICAL_Z, 1e-6)
+    bounds = rate(normal > offset, groups)
+    return Calibration(offset, scale), Rate(max(false_rejects, bounds.expected), bounds.low, bounds.high)
+
+
+def rate(hit: NDArray[np.bool_], groups: NDArray[np.int64]) -> Rate:
+    """The share of ``hit``, with Clopper and Pearson's bounds for as many images as there are ``groups``."""
+    count = len(np.unique(groups))
+    share = float(hit.mean())
+    fewer, more = math.floor(share * count), math.ceil(share * count)
+    low = float(beta.ppf(_BEYOND, fewer, count - fewer + 1)) if fewer else 0.0
+    high = float(beta.ppf(1 - _BEYOND, more + 1, count - more)) if more < count else 1.0
+    return Rate(share, low, high)
 
 
 def best_pixel_threshold(predicted: NDArray[np.float32], truth: NDArray[np.float32]) -> float:

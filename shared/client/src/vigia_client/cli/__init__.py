@@ -12,7 +12,20 @@ from rich.console import Console
 from rich.markup import escape
 
 from vigia_client.api import ApiError
-from vigia_client.cli import apply, audit, cameras, doctor, history, iam, lines, migrate, publish, thresholds, trials
+from vigia_client.cli import (
+    apply,
+    audit,
+    cameras,
+    doctor,
+    history,
+    iam,
+    lines,
+    migrate,
+    publish,
+    thresholds,
+    train,
+    trials,
+)
 from vigia_client.errors import ActionableError
 from vigia_client.frames import TooLargeError
 
@@ -28,6 +41,7 @@ app.command("trends")(history.trends)
 app.command("faults")(history.faults)
 app.command("audit")(audit.audit)
 app.command("publish")(publish.publish)
+app.command("train")(train.train)
 app.add_typer(migrate.app, name="migrate")
 app.command("doctor")(doctor.doctor)
 

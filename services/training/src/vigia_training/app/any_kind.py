@@ -1,0 +1,17 @@
+"""Trains what the labels of a manifest ask for."""
+
+from __future__ import annotations
+
+from vigia_training.app.images import Read
+from vigia_training.app.labels import train_labels
+from vigia_training.app.train import Options, Progress, Result, Task, train
+from vigia_training.domain.annotations import wants_labels
+
+#: Models of this service judge images, whatever else a dataset's labels are called.
+_JUDGING = ":lookoutvision:"
+
+
+def train_any(task: Task, read: Read, options: Options, progress: Progress) -> Result:
+    """A model that judges images normal or anomalous, or one that gives labels. BadData as either says."""
+    labels = _JUDGING not in task.arn and wants_labels(task.training_manifest)
+    return (train_labels if labels else train)(task, read, options, progress)

@@ -1,0 +1,1 @@
+"""How an object detector is learnt: crops, a one-stage network on a feature pyramid, task-aligned assignment."""

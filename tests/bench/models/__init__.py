@@ -1,0 +1,1 @@
+"""How well models decide: trained by the product's own code on local images, measured on their exported graphs."""
