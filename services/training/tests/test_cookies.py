@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
-from PIL import Image
+from tests.video import filmed
 
 from vigia_training.adapters.files import folder_reader
 from vigia_training.app.train import Options, Result, Task, train
-from vigia_vision import Session, decode
+from vigia_vision import Session
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "cookies"
 PHOTOGRAPHS = sorted((SAMPLES / "test-images").glob("*.jpg"))
@@ -27,26 +24,6 @@ def result() -> Result:
     result = train(task, folder_reader(SAMPLES), Options(threads=2), lambda stage, share: None)
     print(f"trained in {time.monotonic() - started:.0f} s: {result.metrics}")
     return result
-
-
-def filmed(data: bytes) -> bytes:
-    """The photograph as one frame of a camera's H.264 stream, saved as JPEG as ingestion does."""
-    pixels = decode(data)
-    file = io.BytesIO()
-    with av.open(file, "w", "mp4") as video:
-        stream = video.add_stream("libx264", rate=5)
-        stream.height, stream.width = pixels.shape[:2]
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "23"}
-        for packet in (p for _ in range(3) for p in stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24"))):
-            video.mux(packet)
-        for packet in stream.encode():
-            video.mux(packet)
-    file.seek(0)
-    with av.open(file) as video:
-        frame: np.ndarray = [f.to_ndarray(format="rgb24") for f in video.decode(video=0)][-1]
-    out = io.BytesIO()
-    Image.fromarray(frame).save(out, "JPEG", quality=90)
-    return out.getvalue()
 
 
 @pytest.mark.slow

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
-from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.bench.models.sets import Picture, Set, by_part, color_of, cookies, passed_off, tiles
+from tests.video import filmed
 from vigia_training.app.train import Options, Result, Task, train
 from vigia_training.domain.dataset import Mask
 from vigia_training.domain.masks import read_mask
-from vigia_vision import Session, decode
+from vigia_vision import Session
 
 #: False rejects that models of normal images alone are asked for where a row's goal is about that rate.
 NOMINAL = 0.02
@@ -244,26 +242,6 @@ def _hidden(folder: Path, draw: int) -> dict[str, float] | None:
         some = [passed_off(p) for p in hidden[: round(len(normals) * share / (1 - share))]]
         losses[f"AUROC lost, {share:.0%} hidden"] = clean - trained(images, normals + some, test, draw).auroc()
     return losses
-
-
-def filmed(data: bytes) -> bytes:
-    """The photograph as one frame of a camera's H.264 stream, saved as JPEG as ingestion does."""
-    pixels = decode(data)
-    file = io.BytesIO()
-    with av.open(file, "w", "mp4") as video:
-        stream = video.add_stream("libx264", rate=5)
-        stream.height, stream.width = pixels.shape[:2]
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "23"}
-        for packet in (p for _ in range(3) for p in stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24"))):
-            video.mux(packet)
-        for packet in stream.encode():
-            video.mux(packet)
-    file.seek(0)
-    with av.open(file) as video:
-        frame = [f.to_ndarray(format="rgb24") for f in video.decode(video=0)][-1]
-    out = io.BytesIO()
-    Image.fromarray(frame).save(out, "JPEG", quality=90)
-    return out.getvalue()
 
 
 _REJECTS = (

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vigia_training.domain.dataset import read_line
 from vigia_training.domain.errors import BadData
 from vigia_vision.manifest import LabelKind
 
@@ -128,15 +129,7 @@ def _parse_line(number: int, line: str) -> Iterator[Annotation]:
     def bad(problem: str) -> BadData:
         return BadData(f"manifest line {number}: {problem}")
 
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise bad(f"not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise bad("not a JSON object")
-    uri = fields.get("source-ref")
-    if not isinstance(uri, str) or not uri.strip():
-        raise bad("source-ref is missing")
+    fields, uri = read_line(line, bad)
     labels: list[str] = []
     boxes: list[Boxed] | None = None
     size: tuple[int, int] | None = None
@@ -157,7 +150,7 @@ def _parse_line(number: int, line: str) -> Iterator[Annotation]:
             boxes = (boxes or []) + list(_boxes(fields[key], metadata, key, size, bad))
     if labels or boxes is not None:
         unique = tuple(dict.fromkeys(labels))
-        yield Annotation(number, uri.strip(), unique, None if boxes is None else tuple(boxes), size, fields)
+        yield Annotation(number, uri, unique, None if boxes is None else tuple(boxes), size, fields)
 
 
 def _several(value: Any, metadata: Mapping[str, Any], key: str, bad: Bad) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -74,10 +74,8 @@ def split_uri(uri: str) -> tuple[str, str]:
     return match["bucket"].strip(), match["key"]
 
 
-def _parse_line(number: int, line: str) -> Iterator[Entry]:
-    def bad(problem: str) -> BadData:
-        return BadData(f"manifest line {number}: {problem}")
-
+def read_line(line: str, bad: Callable[[str], BadData]) -> tuple[dict[str, Any], str]:
+    """The members of a manifest line, and the address of its image. What ``bad`` makes of a problem is raised."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -87,6 +85,14 @@ def _parse_line(number: int, line: str) -> Iterator[Entry]:
     uri = fields.get("source-ref")
     if not isinstance(uri, str) or not uri.strip():
         raise bad("source-ref is missing")
+    return fields, uri.strip()
+
+
+def _parse_line(number: int, line: str) -> Iterator[Entry]:
+    def bad(problem: str) -> BadData:
+        return BadData(f"manifest line {number}: {problem}")
+
+    fields, uri = read_line(line, bad)
     label_key = _key_of_type(fields, _CLASSIFICATION)
     if label_key is None:
         return
@@ -100,7 +106,7 @@ def _parse_line(number: int, line: str) -> Iterator[Entry]:
         raise bad(f"{_PART} is neither a text nor a whole number")
     yield Entry(
         line=number,
-        uri=uri.strip(),
+        uri=uri,
         class_name="anomaly" if name == "anomaly" else "normal",
         label_key=label_key,
         mask=mask,
