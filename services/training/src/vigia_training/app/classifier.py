@@ -1,0 +1,64 @@
+"""A classifier of whole images, from annotated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from vigia_training.app.images import Read, in_order
+from vigia_training.app.label_data import LabelData, Learnt, pixels_of
+from vigia_training.app.train import Options, Task
+from vigia_training.domain.annotations import Annotation
+from vigia_training.domain.label_split import split_labelled
+from vigia_training.learning.backbone import load_network
+from vigia_training.learning.classification import trainer as classification
+from vigia_training.learning.classification.trainer import Labelled
+from vigia_training.learning.graph import to_onnx
+from vigia_vision.manifest import InputContract
+from vigia_vision.prepare import squash_area
+
+#: Pixels of a classifier's tensor: what its network was pretrained with.
+_CLASSIFIER_SIDE = 224
+#: Share of the training images on which candidates are compared.
+_HELD = 0.25
+
+
+def learn_classifier(
+    data: LabelData, read: Read, task: Task, options: Options, tell: Callable[[float], None]
+) -> Learnt:
+    """Learns; ``tell`` hears the share done."""
+    index = {name: number for number, name in enumerate(data.labels)}
+
+    def load(one: Annotation) -> Labelled:
+        labels = np.zeros(len(index), np.float32)
+        labels[[index[name] for name in one.labels]] = 1
+        return Labelled(squash_area(pixels_of(one, read), _CLASSIFIER_SIDE, _CLASSIFIER_SIDE), labels)
+
+    images = list(in_order(load, data.learn))
+    given = load_network(options.backbone_name, options.backbone_file)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _, held = split_labelled([one.labels for one in data.learn], task.seed, _HELD)
+    exclusive = data.kind == "classification"
+    fitted = classification.fit(given, images, held, exclusive, options.classification, task.seed, device, tell)
+    names = ("score", "confidences")
+    model, outputs = to_onnx(fitted.classifier, _CLASSIFIER_SIDE, _CLASSIFIER_SIDE, names, task.arn)
+    sizes = [data.sizes[one.uri] for one in data.learn]
+    budget = options.classification
+    return Learnt(
+        model,
+        outputs,
+        InputContract(
+            width=_CLASSIFIER_SIDE,
+            height=_CLASSIFIER_SIDE,
+            image_width=max(size[0] for size in sizes),
+            image_height=max(size[1] for size in sizes),
+            any_size=True,
+        ),
+        {
+            "backbone_sha256": given.digest,
+            "budget": f"{budget.pool_size(len(images))} images, {budget.iterations} iterations",
+            "candidate": fitted.choice,
+        },
+    )
