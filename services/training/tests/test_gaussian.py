@@ -20,10 +20,14 @@ def features(count: int, seed: int) -> torch.Tensor:
     return result
 
 
+def everywhere(features: torch.Tensor) -> torch.Tensor:
+    return torch.ones(len(features), *features.shape[2:], dtype=torch.bool)
+
+
 @pytest.fixture(scope="module")
 def head() -> GaussianHead:
     head = GaussianHead(12, 9, 7)
-    head.fit(features(200, 1))
+    head.fit(features(200, 1), everywhere(features(200, 1)))
     head.expect(head.distances(features(200, 2)))
     return head.eval()
 
@@ -48,7 +52,20 @@ def test_a_few_unusual_patches_are_found(head: GaussianHead) -> None:
 
 def test_features_that_never_vary_make_nothing_infinite() -> None:
     head = GaussianHead(4, 3, 3)
-    head.fit(torch.ones(5, 4, 3, 3))
+    head.fit(torch.ones(5, 4, 3, 3), torch.ones(5, 3, 3, dtype=torch.bool))
     head.expect(head.distances(torch.ones(5, 4, 3, 3)))
     assert torch.isfinite(head([torch.ones(2, 4, 3, 3)])[0]).all()
     assert (head([torch.full((2, 4, 3, 3), 2.0)])[0] > 0).all()
+
+
+def test_what_is_not_clean_is_no_part_of_normal() -> None:
+    given = features(50, 6)
+    spoilt = given.clone()
+    spoilt[:, :, :2] += 100
+    clean = everywhere(given)
+    clean[:, :3] = False  # and their neighbours, with which they are averaged
+    one, other = GaussianHead(12, 9, 7), GaussianHead(12, 9, 7)
+    one.fit(given, clean)
+    other.fit(spoilt, clean)
+    assert torch.allclose(one.mean, other.mean, atol=1e-5)
+    assert torch.allclose(one.whiten, other.whiten, atol=1e-5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 #: timm's name of the network whose ImageNet weights are packaged.
@@ -23,8 +23,8 @@ class Budget:
     fold's head; ``examples``: training images that are kept in memory and learnt from.
     """
 
-    images: int = 480
-    iterations: int = 200
+    images: int = 600
+    iterations: int = 240
     folds: int = 2
     fold_iterations: int = 100
     examples: int = 1500
@@ -32,3 +32,7 @@ class Budget:
     def pool_size(self, examples: int) -> int:
         """At least as many variations as plain images, so that large sets are varied too."""
         return max(self.images, 2 * examples)
+
+    def of_one_class(self) -> Budget:
+        """Of a model that is given normal images alone: made-up defects are soon learnt, and no label is."""
+        return replace(self, images=self.images * 2 // 5, iterations=self.iterations // 2)

@@ -16,13 +16,18 @@ from vigia_training.learning.heads import SegmentationHead
 
 _BATCH = 16
 _RATE = 4e-3
+#: Images of a batch that are anomalous, that have made-up defects, and that are normal, where there are such.
+_SHARES = (7, 3, 6)
+#: What the judgement of the whole image weighs against finding the places.
+_IMAGE_WEIGHT = 0.3
+#: A batch with fewer defective cells counts as one with so many.
+_FEW_CELLS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a head said about held-back images: image logits, and of unvaried ones label probabilities."""
+    """What a head said about held-back images: image logits, and label probabilities where there are labels."""
 
-    index: NDArray[np.int64]
     logits: NDArray[np.float64]
     maps: NDArray[np.float32] | None
 
@@ -43,17 +48,21 @@ def fit_head(
     head = head.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=iterations, pct_start=0.15)
-    flags = pool.anomalous.numpy()[use] > 0
-    groups = [group for group in (use[~flags], use[flags]) if len(group)]
+    draw = _Draw(pool, use, rng)
     for iteration in range(iterations):
-        per_group = _BATCH // len(groups)
-        index = torch.from_numpy(np.concatenate([rng.choice(group, per_group) for group in groups]))
-        logits, maps = head(pool.take(index, device))
-        loss = fn.binary_cross_entropy_with_logits(logits, pool.anomalous[index].to(device))
+        index = draw()
+        logits, defects, maps = head.places(pool.take(index, device))
+        truth = pool.anomalous[index].to(device)
+        located = pool.located[index]
+        # Where the place is not known, the judgement of the whole image alone teaches it.
+        weight = torch.where(located, _IMAGE_WEIGHT, 1.0).to(device)
+        loss = fn.binary_cross_entropy_with_logits(logits, truth, weight)
+        if located.any():
+            loss = loss + _map_loss(defects[located.to(device)], pool.defects[index[located]].to(device))
         if maps is not None and pool.maps is not None:
             known = pool.mapped[index]
             if known.any():
-                loss = loss + _map_loss(maps[known.to(device)], pool.maps[index][known].to(device))
+                loss = loss + _map_loss(maps[known.to(device)], pool.maps[index[known]].to(device))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -62,15 +71,35 @@ def fit_head(
     return head.eval()
 
 
+class _Draw:
+    """Batches in which anomalous, made-up and normal images keep their shares."""
+
+    def __init__(self, pool: Pool, use: NDArray[np.int64], rng: np.random.Generator) -> None:
+        anomalous, made = pool.anomalous.numpy()[use] > 0, pool.making[use] == "spoilt"
+        kinds = (use[anomalous & ~made], use[made], use[~anomalous])
+        present = [(kind, share) for kind, share in zip(kinds, _SHARES, strict=True) if len(kind)]
+        total = sum(share for _, share in present)
+        self._kinds = [(kind, round(_BATCH * share / total)) for kind, share in present]
+        self._rng = rng
+
+    def __call__(self) -> Tensor:
+        return torch.from_numpy(np.concatenate([self._rng.choice(kind, count) for kind, count in self._kinds]))
+
+
 def _map_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Focal cross-entropy finds the rare pixels, Dice weighs overlap; ``truth`` is a share, so edges are soft."""
+    """Focal cross-entropy per defective cell, and Dice; ``truth`` in 255ths is a share, so edges are soft.
+
+    Both are of each label alone, over the whole batch: a label of a few cells weighs as much as one of thousands.
+    """
+    share = truth.float() / 255
     probability = torch.sigmoid(logits)
-    entropy = fn.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    focus = (probability - truth).abs().pow(1.5)
-    weight = 1 + truth
-    overlap = 2 * (probability * truth).sum((0, 2, 3)) + 1
-    dice = 1 - overlap / (probability.sum((0, 2, 3)) + truth.sum((0, 2, 3)) + 1)
-    return 5 * (focus * entropy * weight).mean() + entropy.mean() + dice.mean()
+    entropy = fn.binary_cross_entropy_with_logits(logits, share, reduction="none")
+    cells = share.sum((0, 2, 3))
+    focal = ((probability - share).square() * entropy).sum((0, 2, 3)) / cells.clamp(min=_FEW_CELLS)
+    overlap = 2 * (probability * share).sum((0, 2, 3)) + 1
+    dice = 1 - overlap / (probability.sum((0, 2, 3)) + cells + 1)
+    shown = (cells > 1).float()
+    return focal.mean() + (dice * shown).sum() / shown.sum().clamp(min=1)
 
 
 @torch.inference_mode()
@@ -78,9 +107,9 @@ def hold_out(head: SegmentationHead, pool: Pool, index: NDArray[np.int64], devic
     """What ``head`` says about the images ``index`` of the pool."""
     logits, maps = [], []
     for start in range(0, len(index), _BATCH):
-        part = index[start : start + _BATCH]
-        logit, label_logits = head(pool.take(torch.from_numpy(part), device))
+        part = torch.from_numpy(index[start : start + _BATCH])
+        logit, label_logits = head(pool.take(part, device))
         logits.append(logit.double().cpu().numpy())
         if label_logits is not None:
-            maps.append(torch.sigmoid(label_logits).cpu().numpy()[pool.plain[part]])
-    return Held(index, np.concatenate(logits), np.concatenate(maps) if maps else None)
+            maps.append(torch.sigmoid(label_logits).cpu().numpy())
+    return Held(np.concatenate(logits), np.concatenate(maps) if maps else None)

@@ -31,9 +31,9 @@ class GaussianHead(nn.Module):
         self.usual: Tensor
 
     @torch.no_grad()
-    def fit(self, features: Tensor) -> None:
-        """Mean and covariance of the patches of ``features`` ``[N, C, h, w]``."""
-        patches = _pool(features).permute(0, 2, 3, 1).reshape(-1, features.shape[1]).double()
+    def fit(self, features: Tensor, clean: Tensor) -> None:
+        """Mean and covariance of the patches of ``features`` ``[N, C, h, w]`` where ``clean`` ``[N, h, w]`` is true."""
+        patches = _pool(features).permute(0, 2, 3, 1)[clean].double()
         self.mean = patches.mean(0).float()
         centred = patches - patches.mean(0)
         values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))

@@ -9,20 +9,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as fn
 
 from vigia_training.domain.split import folds
 from vigia_training.learning import threshold
 from vigia_training.learning.augment import Variation
 from vigia_training.learning.backbone import Backbone
 from vigia_training.learning.budget import FALSE_REJECTS, Budget
+from vigia_training.learning.evidence import Evidence, weigh
 from vigia_training.learning.features import Example, Pool, build_pool
-from vigia_training.learning.fit import Held, fit_head, hold_out
+from vigia_training.learning.fit import fit_head, hold_out
 from vigia_training.learning.gaussian import GaussianHead
+from vigia_training.learning.heads import SegmentationHead
 
 #: Fewer anomalous images than this teach nothing that generalises: the model then learns what is normal.
 MIN_ANOMALOUS = 6
 #: Folds of the Gaussian's cross-fitting: it costs next to nothing.
 _GAUSSIAN_FOLDS = 5
+#: Of 255: less of a defect in a cell is the soft edge of its mask.
+_TRACE = 5
 
 Progress = Callable[[str, float], None]
 
@@ -88,34 +93,51 @@ def fit(
     backbone = backbone.to(device)
     supervised = sum(e.anomalous for e in examples) >= MIN_ANOMALOUS
     used = list(examples) if supervised else [e for e in examples if not e.anomalous]
-    size = budget.pool_size(len(used)) if supervised else len(used)
+    labels, budget = (labels, budget) if supervised else (0, budget.of_one_class())
+    size = budget.pool_size(len(used))
     pool = build_pool(backbone, used, labels, size, seed, Variation(), lambda f: progress("features", f))
-    if not supervised:
-        gaussian, calibration, kept, rate = _fit_gaussian(pool, used, seed, false_rejects)
-        return Fitted(Network(backbone.cpu(), gaussian, calibration).eval(), (), kept, rate)
-    held, truth, kept = _cross_fit(pool, used, labels, budget, seed, device, lambda f: progress("training", 0.5 * f))
-    everything = np.arange(len(pool.source))
-    head = fit_head(
-        pool, everything, labels, budget.iterations, seed, device, lambda f: progress("training", 0.5 + 0.5 * f)
+    backbone.cpu()
+    parts = _folds(pool, used, budget.folds, seed)
+    # With normal images alone distance decides, and each more of few images makes it a better measure: hold back fewer.
+    distances = _cross_gaussian(pool, parts if supervised else _folds(pool, used, _GAUSSIAN_FOLDS, seed))
+    known = _cross_fit(pool, parts, labels, budget, seed, device, lambda f: progress("training", f))
+    groups = _groups(used)
+    anomalous = np.array([e.anomalous for e in used])
+    scores = np.stack([distances.scores, known.scores], 1)
+    weighing = weigh(scores, anomalous, groups)
+    logits = weighing.logits(scores)
+    if supervised:
+        calibration = threshold.two_class(logits[~anomalous], logits[anomalous])
+        rate = threshold.rate(logits[~anomalous] >= calibration.offset, groups[~anomalous])
+        gaussians = [gaussian for gaussian, _ in distances.parts]
+    else:
+        calibration, rate = threshold.one_class(logits, groups, false_rejects)
+        gaussians = [distances.final] * len(parts)
+    kept = tuple(
+        _fold(Evidence(gaussian, one, weighing), pool, hold, used)
+        for gaussian, (one, hold) in zip(gaussians, known.parts, strict=True)
     )
-    pixels = tuple(threshold.best_pixel_threshold(*pair) for pair in truth)
-    anomalous = pool.anomalous.numpy()[held.index] > 0
-    calibration = threshold.two_class(held.logits[~anomalous], held.logits[anomalous])
-    normal = held.index[~anomalous]
-    wrong = held.logits[~anomalous] >= calibration.offset
-    rate = threshold.rate(wrong, _groups(used)[pool.source[normal]])
-    return Fitted(Network(backbone.cpu(), head.cpu(), calibration).eval(), pixels, kept, rate)
+    head = Evidence(distances.final, known.final, weighing)
+    pixels = tuple(threshold.best_pixel_threshold(*pair) for pair in known.pixels)
+    return Fitted(Network(backbone, head, calibration).eval(), pixels, kept, rate)
 
 
-def _folds(
-    pool: Pool, examples: Sequence[Example], count: int, seed: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pool indices to learn from and to hold back; images of one part, and all variations of one, stay on one side."""
+_Part = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _folds(pool: Pool, examples: Sequence[Example], count: int, seed: int) -> list[_Part]:
+    """Pool indices to learn from, and to hold back: all that was made of images of one part stays on one side.
+
+    What is held back are examples as they were given; nothing that they had a share in is learnt from.
+    """
     groups = _groups(examples)
     if len(np.unique(groups)) == 1:
         groups = np.arange(len(examples))
-    of = folds(np.array([e.anomalous for e in examples]), groups, count, seed)[pool.source]
-    parts = [(np.flatnonzero(of != k), np.flatnonzero(of == k)) for k in range(count)]
+    fold = folds(np.array([e.anomalous for e in examples]), groups, count, seed)
+    source, donor = fold[pool.source], fold[pool.donor]
+    parts = [
+        (np.flatnonzero((source != k) & (donor != k)), np.flatnonzero((source == k) & pool.plain)) for k in range(count)
+    ]
     # With fewer groups than folds some are empty.
     return [(learn, hold) for learn, hold in parts if len(learn) and len(hold)]
 
@@ -126,70 +148,106 @@ def _groups(examples: Sequence[Example]) -> NDArray[np.int64]:
     return np.where(given >= 0, given, given.max(initial=0) + 1 + np.arange(len(given)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A head that learnt from everything, and of its cross-fitting the same as of :class:`_Distances`.
+
+    ``pixels``: of each label, its predicted and true shares in the cells of held-back images.
+    """
+
+    final: SegmentationHead
+    parts: list[tuple[SegmentationHead, NDArray[np.int64]]]
+    scores: NDArray[np.float64]
+    pixels: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
 def _cross_fit(
     pool: Pool,
-    examples: Sequence[Example],
+    parts: Sequence[_Part],
     labels: int,
     budget: Budget,
     seed: int,
     device: torch.device,
     progress: Callable[[float], None],
-) -> tuple[Held, list[tuple[NDArray[np.float32], NDArray[np.float32]]], tuple[Fold, ...]]:
-    """Logits of every pool image by a head that saw no variation of it; per label, predicted and true shares."""
-    parts: list[Held] = []
-    kept: list[Fold] = []
+) -> _Known:
+    total = len(parts) * budget.fold_iterations + budget.iterations
+    done = 0
+
+    def learn(use: NDArray[np.int64], iterations: int, seed: int) -> SegmentationHead:
+        return fit_head(
+            pool, use, labels, iterations, seed, device, lambda f: progress((done + f * iterations) / total)
+        )
+
+    scores = np.zeros(int(pool.plain.sum()))
+    heads: list[tuple[SegmentationHead, NDArray[np.int64]]] = []
     predicted: list[NDArray[np.float32]] = []
     true: list[NDArray[np.float32]] = []
-    for k, (learn, hold) in enumerate(_folds(pool, examples, budget.folds, seed)):
-        head = fit_head(
-            pool,
-            learn,
-            labels,
-            budget.fold_iterations,
-            seed + 1 + k,
-            device,
-            lambda f, k=k: progress((k + f) / budget.folds),  # type: ignore[misc]
-        )
+    for k, (use, hold) in enumerate(parts):
+        head = learn(use, budget.fold_iterations, seed + 1 + k)
+        done += budget.fold_iterations
         held = hold_out(head, pool, hold, device)
-        parts.append(held)
-        kept.append(_fold(head.cpu(), pool, hold, examples))
+        scores[hold] = held.logits
+        heads.append((head.cpu(), hold))
         if held.maps is not None and pool.maps is not None:
-            plain = hold[pool.plain[hold]]
-            known = pool.mapped.numpy()[plain]
+            known = pool.mapped.numpy()[hold]
             predicted.append(held.maps[known])
-            true.append(pool.maps[torch.from_numpy(plain)].numpy()[known])
-    held = Held(np.concatenate([p.index for p in parts]), np.concatenate([p.logits for p in parts]), None)
+            true.append(pool.maps[torch.from_numpy(hold)].numpy()[known] / np.float32(255))
+    final = learn(np.arange(len(pool.source)), budget.iterations, seed).cpu()
     if not predicted:
-        return held, [], tuple(kept)
-    all_predicted, all_true = np.concatenate(predicted), np.concatenate(true)
-    return held, [(all_predicted[:, i], all_true[:, i]) for i in range(labels)], tuple(kept)
+        return _Known(final, heads, scores, [])
+    said, is_there = np.concatenate(predicted), np.concatenate(true)
+    return _Known(final, heads, scores, [(said[:, i], is_there[:, i]) for i in range(labels)])
 
 
-def _fold(head: nn.Module, pool: Pool, hold: NDArray[np.int64], examples: Sequence[Example]) -> Fold:
-    return Fold(head.eval(), tuple(examples[i] for i in np.unique(pool.source[hold])))
+@dataclass(frozen=True, slots=True)
+class _Distances:
+    """A Gaussian of everything; those of its cross-fitting, each with the images that it did not see; what they say.
+
+    ``scores`` are of each image that is plain, by the one that had not seen it.
+    """
+
+    final: GaussianHead
+    parts: list[tuple[GaussianHead, NDArray[np.int64]]]
+    scores: NDArray[np.float64]
 
 
-def _fit_gaussian(
-    pool: Pool, examples: Sequence[Example], seed: int, false_rejects: float
-) -> tuple[GaussianHead, threshold.Calibration, tuple[Fold, ...], threshold.Rate]:
-    deepest = pool.features[-1].permute(0, 3, 1, 2).float()
-    parts = _folds(pool, examples, _GAUSSIAN_FOLDS, seed)
-    heads = [_gaussian(deepest[torch.from_numpy(learn)]) for learn, _ in parts]
+def _cross_gaussian(pool: Pool, parts: Sequence[_Part]) -> _Distances:
+    plain = np.flatnonzero(pool.plain)
+    # The plain images come first, so that they have the same numbers here as in the pool.
+    deepest = pool.features[-1][torch.from_numpy(plain)].permute(0, 3, 1, 2).float()
+    clean = _clean(pool, plain)
+    normal = pool.anomalous.numpy()[plain] == 0
+    heads = [_gaussian(deepest, clean, learn[pool.plain[learn]]) for learn, _ in parts]
     distances = torch.zeros(len(deepest), *deepest.shape[2:])
     for head, (_, hold) in zip(heads, parts, strict=True):
         distances[torch.from_numpy(hold)] = head.distances(deepest[torch.from_numpy(hold)])
     scores = np.zeros(len(deepest))
     for head, (learn, hold) in zip(heads, parts, strict=True):
-        head.expect(distances[torch.from_numpy(learn)])
+        seen = learn[pool.plain[learn]]
+        head.expect(distances[torch.from_numpy(seen[normal[seen]])])
         scores[hold] = head.logit(distances[torch.from_numpy(hold)]).double().numpy()
-    kept = tuple(_fold(head, pool, hold, examples) for head, (_, hold) in zip(heads, parts, strict=True))
-    final = _gaussian(deepest)
-    final.expect(distances)
-    calibration, rate = threshold.one_class(scores, _groups(examples), false_rejects)
-    return final, calibration, kept, rate
+    final = _gaussian(deepest, clean, plain)
+    final.expect(distances[torch.from_numpy(normal)])
+    return _Distances(final, [(head, hold) for head, (_, hold) in zip(heads, parts, strict=True)], scores)
 
 
-def _gaussian(features: Tensor) -> GaussianHead:
-    head = GaussianHead(*(int(size) for size in features.shape[1:]))
-    head.fit(features)
+def _gaussian(deepest: Tensor, clean: Tensor, use: NDArray[np.int64]) -> GaussianHead:
+    head = GaussianHead(*(int(size) for size in deepest.shape[1:]))
+    index = torch.from_numpy(use)
+    head.fit(deepest[index], clean[index])
     return head.eval()
+
+
+def _clean(pool: Pool, index: NDArray[np.int64]) -> Tensor:
+    """Cells of the deepest features that show nothing but what is normal, bool ``[N, h, w]``.
+
+    Around a defect that is marked, an anomalous image shows one more normal surface.
+    """
+    height, width = pool.features[-1].shape[1:3]
+    there = fn.adaptive_max_pool2d(pool.defects[torch.from_numpy(index)].float(), (height, width))
+    near = fn.max_pool2d(there, 3, 1, 1)[:, 0]
+    return (near < _TRACE) & pool.located[torch.from_numpy(index)][:, None, None]
+
+
+def _fold(head: nn.Module, pool: Pool, hold: NDArray[np.int64], examples: Sequence[Example]) -> Fold:
+    return Fold(head.eval(), tuple(examples[i] for i in pool.source[hold]))
