@@ -35,4 +35,9 @@ class Budget:
 
     def of_one_class(self) -> Budget:
         """Of a model that is given normal images alone: made-up defects are soon learnt, and no label is."""
-        return replace(self, images=self.images * 2 // 5, iterations=self.iterations // 2)
+        return replace(
+            self,
+            images=self.images * 2 // 5,
+            iterations=max(1, self.iterations // 3),
+            fold_iterations=max(1, self.fold_iterations * 3 // 5),
+        )

@@ -14,6 +14,7 @@ from torch.nn import functional as fn
 
 from vigia_training.learning.augment import Variation, vary
 from vigia_training.learning.backbone import Backbone
+from vigia_training.learning.folding import folded
 from vigia_training.learning.paste import paste
 from vigia_training.learning.synthetic import spoil
 
@@ -106,12 +107,12 @@ def build_pool(
     features: list[list[Tensor]] = [[] for _ in backbone.channels]
     maps, defects = [], []
     device = next(backbone.parameters()).device
-    backbone = backbone.to(memory_format=torch.channels_last)
+    network = folded(backbone).to(memory_format=torch.channels_last)
     for start in range(0, len(plans), _BATCH):
         made = [_make(plan, examples, labels, rng, bounds) for plan in plans[start : start + _BATCH]]
         with torch.no_grad():
             batch = torch.from_numpy(np.stack([pixels for pixels, _, _ in made]))
-            for store, feature in zip(features, backbone(batch.to(device)), strict=True):
+            for store, feature in zip(features, network(batch.to(device)), strict=True):
                 store.append(feature.half().cpu().permute(0, 2, 3, 1).contiguous())
         maps.append(_cells(np.stack([masks for _, masks, _ in made]), 4))
         defects.append(_cells(np.stack([anywhere for _, _, anywhere in made])[:, None], 8))
