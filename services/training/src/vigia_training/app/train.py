@@ -22,7 +22,7 @@ from vigia_training.app.report_page import ReportFiles, report_files
 from vigia_training.domain.dataset import Entry, parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
-from vigia_training.domain.grouping import Thumbnail, group, thumbnail
+from vigia_training.domain.grouping import Thumbnail, group, shown_twice, thumbnail
 from vigia_training.domain.report import Evaluated
 from vigia_training.domain.split import sample, split
 from vigia_training.learning.backbone import load_backbone
@@ -273,12 +273,7 @@ def _divide(given: _Given, images: _Images, seed: int) -> _Data:
     warnings: list[str] = []
     if given.test is not None:
         learning, test = list(range(count)), given.test
-        twins = int(np.isin(groups[count:], groups[:count]).sum())
-        if twins:
-            warnings.append(
-                f"{twins} of {len(test)} test images show parts that training images show too, or are near-duplicates "
-                "of them: on other parts the model may be less good than these metrics say"
-            )
+        warnings += shown_twice(groups, count)
     else:
         flags = [entry.anomalous for entry in given.learn]
         learning, testing = split(flags, seed, groups.tolist())

@@ -36,7 +36,11 @@ class Examined:
 
 
 def measure_labels(
-    results: Sequence[Examined], labels: Sequence[str], kind: LabelKind, training_images: int
+    results: Sequence[Examined],
+    labels: Sequence[str],
+    kind: LabelKind,
+    training_images: int,
+    warnings: Sequence[str] = (),
 ) -> ModelMetrics:
     """Per label at the threshold with the best F1 over these images, and the means over labels that occur in them."""
     measured = []
@@ -72,6 +76,7 @@ def measure_labels(
         labels=measured,
         training_images=training_images,
         test_images=len(results),
+        warnings=list(warnings),
     )
 
 
@@ -223,7 +228,7 @@ def summary(results: Sequence[Examined], metrics: ModelMetrics, kind: LabelKind,
         aggregated["AverageRecall"] = _average_recall(results, names)
     else:
         aggregated["ConfusionMatrix"] = _confusion(results, {one.name: one.threshold for one in metrics.labels})
-    document = {
+    document: dict[str, Any] = {
         "Version": _VERSION,
         "EvaluationDetails": {
             "ProjectVersionArn": arn,
@@ -247,6 +252,8 @@ def summary(results: Sequence[Examined], metrics: ModelMetrics, kind: LabelKind,
             for label in sorted(metrics.labels, key=lambda label: -label.f1)
         ],
     }
+    if metrics.warnings:
+        document["Warnings"] = metrics.warnings
     return json.dumps(document, indent=1).encode()
 
 
