@@ -169,6 +169,9 @@ def test_the_evaluation_files_have_the_shapes_of_the_guide(single: tuple[Cards, 
     assert {cell["GroundTruthLabel"] for cell in matrix} == set(SHAPES)
     assert all(0 < cell["Value"] <= 1 for cell in matrix)
     assert "AveragePrecision" not in document["AggregatedEvaluationResults"]
+    report = json.loads(result.evaluation_files("cards-1")["EvaluationReport-cards-1.json"])
+    assert report["overall"]["f1"]["value"] == pytest.approx(result.metrics.f1)
+    assert sum(cell["count"] for cell in report["confusion"]) == 6
 
 
 def test_a_model_of_lookout_for_vision_judges_whatever_its_labels_are_called() -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
 
-from vigia_training.app.report_page import ReportFiles, report_files
+from vigia_training.app.report_page import report_files
+from vigia_training.app.report_parts import ReportFiles
 from vigia_training.app.report_pictures import picture
 from vigia_training.domain import intervals
 from vigia_training.domain.dataset import Entry
@@ -47,6 +48,7 @@ def evaluated(results: Sequence[Judged], labels: Sequence[str] = (), **changes: 
         learn=[Entry(1, "s3://b/learnt.png", "normal", "anomaly-label")],
         metrics=measure(results, labels, 1),
         pixels=64 * 64,
+        model_pixels=32 * 32,
         digests={},
         provenance={"seed": "0"},
     )

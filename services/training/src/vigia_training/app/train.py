@@ -18,7 +18,8 @@ from vigia_contracts.training import ModelMetrics
 from vigia_runtime.logging import get_logger
 from vigia_training.app.digests import Digesting
 from vigia_training.app.images import Geometry, Read, geometry_of, in_order, labels_of, load, load_truth
-from vigia_training.app.report_page import ReportFiles, report_files
+from vigia_training.app.report_page import report_files
+from vigia_training.app.report_parts import ReportFiles
 from vigia_training.domain.dataset import Entry, parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
@@ -165,6 +166,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
         learn=learn,
         metrics=metrics,
         pixels=geometry.image_width * geometry.image_height,
+        model_pixels=geometry.width * geometry.height,
         digests=read.digests,
         provenance=provenance,
         notes=metrics.warnings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,20 @@ def auroc(value: float, normal: int, anomalous: int) -> Estimate:
 def average_precision(value: float, anomalous: int) -> Estimate:
     """Wilson's score interval, ``value`` taken as a share of the ``anomalous`` images, at least one."""
     return _inverted(value, lambda true: _Z * math.sqrt(true * (1 - true) / anomalous))
+
+
+def mean(estimates: Sequence[Estimate | Rate]) -> Estimate:
+    """The unweighted mean of figures, its bounds recovered from theirs (Zou and Donner), as if they were independent.
+
+    A figure without a value counts as 0. At least one is needed.
+    """
+    values = [one.value or 0.0 for one in estimates]
+    value = sum(values) / len(values)
+    below = math.hypot(*(v - (one.low or 0.0) for v, one in zip(values, estimates, strict=True))) / len(values)
+    above = math.hypot(
+        *((1.0 if one.high is None else one.high) - v for v, one in zip(values, estimates, strict=True))
+    ) / len(values)
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
 
 
 def _inverted(value: float, spread: Callable[[float], float]) -> Estimate:
