@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import beta, norm
+from scipy.stats import norm
+
+from vigia_vision.intervals import clopper_pearson
 
 _Z = float(norm.ppf(0.975))
 _TINY = 1e-12
@@ -40,8 +42,7 @@ class Rate:
 
 def rate(count: int, total: int) -> Rate:
     """Clopper-Pearson: exact, so never narrower than it says; honest also at 0 and at ``total``."""
-    low = float(beta.ppf(0.025, count, total - count + 1)) if count else 0.0
-    high = float(beta.ppf(0.975, count + 1, total - count)) if count < total else 1.0
+    low, high = clopper_pearson(count, total)
     return Rate(count / total if total else None, low, high, count, total)
 
 
