@@ -158,6 +158,8 @@ def test_with_parts_of_several_images_about_a_fifth_of_each_label_tests() -> Non
     groups = [number // 6 for number in range(180)]
     _, test = split_labelled(labels, 0, groups=groups)
     assert [sum(labels[i] == [name] for i in test) for name in "ab"] == [24, 12]
+    _, test = split_labelled([["a"]] * 50 + [["b"]], 0, 0.8)
+    assert len(test) == 40
     # Where parts are large, more than a fifth rather than nothing; where a label shows one part only, nothing.
     labels = [["a"]] * 30 + [["b"]] * 10
     _, test = split_labelled(labels, 0, groups=[number // 10 for number in range(40)])

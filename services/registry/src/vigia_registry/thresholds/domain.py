@@ -63,7 +63,7 @@ class Limits:
 
 
 class Rate(BaseModel):
-    """``count`` of ``of`` images, and in which 95 % interval (Clopper and Pearson's) the rate lies that they are a sample of."""
+    """``count`` of ``of`` images, and the 95 % interval (Clopper and Pearson's) of the rate they are a sample of."""
 
     model_config = ConfigDict(frozen=True)
 

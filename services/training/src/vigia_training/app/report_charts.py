@@ -104,7 +104,7 @@ def reliability(bins: Sequence[Reliability], lowest: float) -> str:
 
 
 def _brief(count: int) -> str:
-    return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
+    return str(count) if count < 1000 else f"{count / 1000:.2g}k" if count < 100_000 else f"{count // 1000}k"
 
 
 def _frame(

@@ -165,6 +165,9 @@ def _confusion(numbers: LabelReport) -> str:
 
 
 def _matrix(cells: Sequence[Cell], names: Sequence[str], nothing: str, boxes: bool) -> str:
+    def named(name: str | None) -> str:
+        return f'<span class="cell">{escape(name or nothing)}</span>'
+
     counts = {(cell.true, cell.said): cell.count for cell in cells}
     columns: list[str | None] = [*names, None]
     rows = []
@@ -179,8 +182,8 @@ def _matrix(cells: Sequence[Cell], names: Sequence[str], nothing: str, boxes: bo
             css = "right" if true == said else "wrong"
             part = f' style="--part:{round(60 * found / total) if total else 0}%"' if found else ""
             line.append(f'<td class="{css if found else "quiet"}"{part}>{found}</td>')
-        rows.append(f'<tr><th scope="row">{escape(true or nothing)}</th>{"".join(line)}<td>{total}</td></tr>')
-    heads = "".join(f'<th scope="col">{escape(name or nothing)}</th>' for name in columns)
+        rows.append(f'<tr><th scope="row">{named(true)}</th>{"".join(line)}<td>{total}</td></tr>')
+    heads = "".join(f'<th scope="col">{named(name)}</th>' for name in columns)
     return (
         f'<div class="scroll"><table class="matrix"><thead><tr><td></td>{heads}<th scope="col">all</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"

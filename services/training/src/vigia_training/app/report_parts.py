@@ -12,6 +12,8 @@ from vigia_training.domain.intervals import Estimate, Rate
 from vigia_training.domain.suspicions import DataWarning
 
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+#: A blank at which no line is broken.
+_HARD: Final = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +112,18 @@ def swatch(color: str) -> str:
 
 
 def count(rate: Rate) -> str:
-    """Both numbers of a rate."""
-    return f"{rate.count} of {rate.total}"
+    """Both numbers of a rate, on one line."""
+    return f"{rate.count} of {rate.total}".replace(" ", _HARD)
 
 
 def span(found: Estimate | Rate) -> str:
-    """The interval, as percentages for rates."""
+    """The interval, on one line; as percentages for rates."""
     if found.low is None or found.high is None:
         return "too few images"
     if isinstance(found, Rate) and not found.total:
         return "unknown"
-    return f"{found.low:.1%} to {found.high:.1%}" if isinstance(found, Rate) else f"{found.low:.3f} to {found.high:.3f}"
+    form = ".1%" if isinstance(found, Rate) else ".3f"
+    return f"{found.low:{form}} to {found.high:{form}}".replace(" ", _HARD)
 
 
 def percent(value: float | None) -> str:

@@ -34,7 +34,7 @@ figure{margin:0}figcaption b{color:var(--text)}
 svg{width:100%;max-width:480px;height:auto;display:block}svg text{font-size:11px;fill:var(--quiet)}
 svg .axis{fill:var(--text)}.grid{stroke:var(--line)}.guide{stroke:var(--quiet);stroke-dasharray:4 4}
 .line{fill:none;stroke:var(--normal);stroke-width:2}.stroke2{stroke:var(--anomalous);stroke-dasharray:7 3}
-.stroke3{stroke:var(--third);stroke-dasharray:2 3}svg text.few{font-size:9px}
+.stroke3{stroke:var(--third);stroke-dasharray:2 3}svg text.few{font-size:10px}
 svg.stroke{display:inline-block;width:34px;height:10px;margin:0 6px 0 4px;vertical-align:0}
 .entry{white-space:nowrap;margin-right:14px}
 rect.normal{fill:var(--normal)}rect.anomalous{fill:var(--anomalous)}.mark{fill:var(--bad)}.point{fill:var(--normal)}
@@ -49,7 +49,8 @@ vertical-align:-1px;background:#888}
 .card{background:var(--panel);border-radius:8px;overflow:hidden;font-size:13px}.card img{width:100%;display:block}
 .card figcaption{padding:8px 12px}.uri{overflow-wrap:anywhere;font-size:12px}
 .matrix{font-size:13px}.matrix td{text-align:center;min-width:44px;padding:6px 8px;border:1px solid var(--line)}
-.matrix th{max-width:150px;overflow-wrap:anywhere;font-size:12px}
+.matrix th{font-size:12px;padding:5px 6px}
+.cell{display:inline-block;min-width:58px;max-width:140px;overflow-wrap:anywhere}
 .matrix td.right{background:color-mix(in srgb,var(--good) var(--part),transparent);font-weight:600}
 .matrix td.wrong{background:color-mix(in srgb,var(--bad) var(--part),transparent)}
 .label{overflow-wrap:anywhere}table .label{display:inline-block;min-width:100px;max-width:240px}

@@ -14,9 +14,9 @@ def split_labelled(
 ) -> tuple[list[int], list[int]]:
     """Indices for training and for testing, both ascending; ``labels`` are those of each image.
 
-    A ``share`` of the images of each label tests, and the same of those without any; at most half of them, so a label
-    with a single image keeps it for training. ``groups``: images of one number stay on one side, so with large groups
-    somewhat fewer test, or more. The rarest label chooses first.
+    A ``share`` of the images of each label tests, and the same of those without any; at most half of them, or that
+    share where it is more, so a label with a single image keeps it for training. ``groups``: images of one number stay
+    on one side, so with large groups somewhat fewer test, or more. The rarest label chooses first.
     """
     rng = np.random.default_rng(seed)
     numbers = list(range(len(labels))) if groups is None else list(groups)
@@ -27,7 +27,10 @@ def split_labelled(
             size = sizes.setdefault(number, {})
             size[name] = size.get(name, 0) + 1
             members.setdefault(name, []).append(number)
-    most = {name: len(images) // 2 for name, images in members.items()}
+    most = {
+        name: max(len(images) // 2, min(round(share * len(images)), len(images) - 1))
+        for name, images in members.items()
+    }
     tested = dict.fromkeys(members, 0)
     test: set[int] = set()
     decided: set[int] = set()

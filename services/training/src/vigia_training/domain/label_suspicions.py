@@ -169,18 +169,16 @@ def _mixed(given: LabelsEvaluated) -> list[DataWarning]:
 
 
 def _tiny(given: LabelsEvaluated) -> list[DataWarning]:
-    warnings = []
-    for what, images in (("Training", given.learn), ("Test", [one.annotation for one in given.results])):
-        objects, uris = 0, []
-        for one in images:
-            across, down = given.scale(*given.sizes[one.uri])
-            count = sum(min(box.width * across, box.height * down) < TINY for box in one.boxes or ())
-            objects += count
-            if count:
-                uris.append(one.uri)
-        message = (
-            f"{what} images with objects whose shorter side has fewer than {TINY:g} pixels at the model's resolution, "
-            f"which it hardly sees ({objects} objects): photograph a smaller field."
-        )
-        warnings += about("tiny_objects", message, uris)
-    return warnings
+    objects, uris = 0, []
+    for result in given.results:
+        across, down = given.scale(result.width, result.height)
+        boxes = result.annotation.boxes or ()
+        count = sum(min(box.width * across, box.height * down) < TINY for box in boxes)
+        objects += count
+        if count:
+            uris.append(result.annotation.uri)
+    message = (
+        f"Test images with objects whose shorter side has fewer than {TINY:g} pixels at the model's resolution, which "
+        f"it hardly sees ({objects} objects): photograph a smaller field."
+    )
+    return about("tiny_objects", message, uris)
