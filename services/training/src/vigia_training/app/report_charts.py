@@ -11,7 +11,7 @@ from vigia_training.domain.report import Histogram
 
 #: Pixels of the drawing, and of the plot's edges in it.
 _WIDTH, _HEIGHT = 340, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 326, 14, 226
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 326, 20, 226
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Point = tuple[float, float]
@@ -89,7 +89,7 @@ def reliability(bins: Sequence[Reliability], lowest: float) -> str:
     for one in bins:
         middle = _x(((one.low + one.high) / 2 - lowest) / (1 - lowest))
         parts.append(
-            f'<text class="few" x="{middle}" y="{_TOP - 3}" text-anchor="middle">{_brief(one.right.total)}</text>'
+            f'<text class="few" x="{middle}" y="{_TOP - 8}" text-anchor="middle">{_brief(one.right.total)}</text>'
         )
         if one.confidence is None or one.right.value is None:
             continue

@@ -325,7 +325,7 @@ def _card(one: ShownLabels, data: bytes) -> str:
     items = "".join(f"<li><b>{SIGNS[mark.verdict]}</b>{escape(in_words(mark, _NAME))}</li>" for mark in listed)
     named = sum(mark.verdict == "right" for mark in listed)
     for left, word in ((one.wrong - len(listed) + named, "more"), (one.right - named, "right")):
-        items += f"<li>and {left} {word}</li>" if left else ""
+        items += f"<li>{'and ' if items else ''}{left} {word}</li>" if left else ""
     return (
         f'<figure class="card"><div class="picture"><img src="data:image/jpeg;base64,{source}" alt="">{boxes}</div>'
         f'<figcaption><ul class="marks">{items}</ul><span class="uri">{escape(one.uri)}</span>'

@@ -50,7 +50,7 @@ vertical-align:-1px;background:#888}
 .card figcaption{padding:8px 12px}.uri{overflow-wrap:anywhere;font-size:12px}
 .matrix{font-size:13px}.matrix td{text-align:center;min-width:44px;padding:6px 8px;border:1px solid var(--line)}
 .matrix th{font-size:12px;padding:5px 6px}
-.cell{display:inline-block;min-width:58px;max-width:140px;overflow-wrap:anywhere}
+.cell{display:inline-block;min-width:76px;max-width:140px;overflow-wrap:anywhere}
 .matrix td.right{background:color-mix(in srgb,var(--good) var(--part),transparent);font-weight:600}
 .matrix td.wrong{background:color-mix(in srgb,var(--bad) var(--part),transparent)}
 .label{overflow-wrap:anywhere}table .label{display:inline-block;min-width:100px;max-width:240px}
