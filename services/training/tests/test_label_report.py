@@ -66,7 +66,7 @@ def evaluated(
         kind=kind,
         results=results,
         learn=learn,
-        groups=list(range(len(learn))),
+        parts={uri: n for n, uri in enumerate([one.uri for one in [*learn, *(r.annotation for r in results)]])},
         metrics=measure_labels(results, names, kind, len(learn)),
         contract=InputContract(
             width=WIDE, height=HIGH, image_width=WIDE, image_height=HIGH, any_size=True, preparation=LETTERBOX
@@ -301,7 +301,7 @@ def test_labels_that_are_rare_or_shown_by_few_parts_or_unknown_are_named() -> No
         card(12, ["fez"], cap=0.1, hat=0.1, bag=0)
     ]
     given = evaluated("classification", results, ["bag", "cap", "hat"])
-    given = replace(given, learn=learn, groups=[min(n, 202) for n in range(len(learn))])
+    given = replace(given, learn=learn, parts={one.uri: min(n, 202) for n, one in enumerate(learn)})
     report = label_report(given)
     assert [message.rpartition(": ")[2] for message in warned(report, "few_images")] == [
         "bag (0), hat (0).",

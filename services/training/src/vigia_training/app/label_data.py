@@ -28,7 +28,7 @@ _LEAST_SIDE = 64
 class LabelData:
     """What there is to learn from and to test with, all of it checked.
 
-    ``groups``: of each image in ``learn`` a number; images of one number show one physical part.
+    ``parts``: for each image's address a number, the same of images that show one physical part.
     """
 
     kind: LabelKind
@@ -36,8 +36,13 @@ class LabelData:
     learn: list[Annotation]
     test: list[Annotation]
     sizes: dict[str, tuple[int, int]]  # of every image by its address, width and height
-    groups: tuple[int, ...]
+    parts: dict[str, int]
     warnings: list[str]  # what the user should know of them
+
+    @property
+    def groups(self) -> list[int]:
+        """The number of the part that each image in ``learn`` shows."""
+        return [self.parts[one.uri] for one in self.learn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> Labe
         learn=[everything[i] for i in learning],
         test=test,
         sizes=images.sizes,
-        groups=tuple(groups[learning].tolist()),
+        parts=dict(zip((one.uri for one in everything), groups.tolist(), strict=True)),
         warnings=warnings,
     )
 

@@ -88,7 +88,7 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
         kind=data.kind,
         results=results,
         learn=data.learn,
-        groups=data.groups,
+        parts=data.parts,
         metrics=metrics,
         contract=draft.input,
         sizes=data.sizes,

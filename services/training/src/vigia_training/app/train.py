@@ -167,6 +167,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
         metrics=metrics,
         pixels=geometry.image_width * geometry.image_height,
         model_pixels=geometry.width * geometry.height,
+        parts=data.parts,
         digests=read.digests,
         provenance=provenance,
         notes=metrics.warnings,
@@ -260,12 +261,16 @@ def _read(
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """Entries that teach and that test, ``examples`` of the first, and what the user should know of them."""
+    """Entries that teach and that test, ``examples`` of the first, and what the user should know of them.
+
+    ``parts``: for each image's address a number, the same of images that show one part.
+    """
 
     learn: list[Entry]
     test: list[Entry]
     examples: list[Example]
     warnings: list[str]
+    parts: dict[str, int]
 
 
 def _divide(given: _Given, images: _Images, seed: int) -> _Data:
@@ -290,7 +295,8 @@ def _divide(given: _Given, images: _Images, seed: int) -> _Data:
     examples = [replace(images.examples[i], group=int(groups[i])) for i in learning if i in images.examples]
     if len(examples) < len(learning):
         warnings.append(f"{len(examples)} of {len(learning)} training images, chosen at random, were learnt from")
-    return _Data([given.learn[i] for i in learning], test, examples, warnings)
+    parts = dict(zip((entry.uri for entry in given.everything), groups.tolist(), strict=True))
+    return _Data([given.learn[i] for i in learning], test, examples, warnings, parts)
 
 
 def _with_known_labels(

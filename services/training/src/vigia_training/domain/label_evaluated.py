@@ -15,8 +15,8 @@ from vigia_vision.prepare import fitted
 
 @dataclass(frozen=True, slots=True)
 class LabelsEvaluated:
-    """``groups``: of the images in ``learn``; those of one number show one part. ``sizes``: width and height of every
-    image by its address. ``digests``: of the images' bytes. ``notes``: what training itself has to say of the data.
+    """``parts``: for each image's address a number, the same of images that show one part. ``sizes``: width and height
+    of every image. ``digests``: of the images' bytes. ``notes``: what training itself has to say of the data.
     """
 
     arn: str
@@ -26,7 +26,7 @@ class LabelsEvaluated:
     kind: LabelKind
     results: Sequence[Examined]
     learn: Sequence[Annotation]
-    groups: Sequence[int]
+    parts: Mapping[str, int]
     metrics: ModelMetrics
     contract: InputContract
     sizes: Mapping[str, tuple[int, int]]

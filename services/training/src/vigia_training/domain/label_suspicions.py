@@ -18,6 +18,7 @@ from vigia_training.domain.suspicions import (
     DataWarning,
     Kind,
     about,
+    few_parts,
     listed,
     notes_of,
     same_content,
@@ -49,6 +50,7 @@ def label_suspicions(given: LabelsEvaluated, judged: Outcomes, found: Mapping[st
         *_mislabelled(given, judged, found),
         *_unknown(given),
         *_few(given),
+        *few_parts([one.uri for one in given.learn], [one.annotation.uri for one in given.results], given.parts),
         *_mixed(given),
         *(_tiny(given) if given.kind == "object-detection" else ()),
     ]
@@ -114,10 +116,10 @@ def _unknown(given: LabelsEvaluated) -> list[DataWarning]:
 def _few(given: LabelsEvaluated) -> list[DataWarning]:
     taught: Counter[str] = Counter()
     parts: dict[str, set[int]] = {name: set() for name in given.thresholds}
-    for one, number in zip(given.learn, given.groups, strict=True):
+    for one in given.learn:
         for name in one.names(given.kind):
             taught[name] += 1
-            parts[name].add(number)
+            parts[name].add(given.parts[one.uri])
     tested = Counter(name for one in given.results for name in one.annotation.names(given.kind))
     most = max(taught.values(), default=0)
 

@@ -48,9 +48,9 @@ _LEAST_IMAGES = 5
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What a report is made of. ``digests``: of the images' bytes, by address; ``pixels``: of one image;
-    ``model_pixels``: of what the model sees of it.
+    """What a report is made of. ``pixels``: of one image; ``model_pixels``: of what the model sees of it.
 
+    By address of each image, ``parts``: a number, the same of images that show one part, and ``digests`` of the bytes.
     ``notes``: what training itself has to say of the data.
     """
 
@@ -65,6 +65,7 @@ class Evaluated:
     metrics: ModelMetrics
     pixels: int
     model_pixels: int
+    parts: Mapping[str, int]
     digests: Mapping[str, str]
     provenance: Mapping[str, str]
     notes: Sequence[str] = ()
@@ -207,7 +208,13 @@ def report(given: Evaluated) -> Report:
         test_images=len(results),
         interval=0.95,
         warnings=suspicions(
-            results, given.learn, given.digests, given.notes, given.labels, given.model_pixels / given.pixels
+            results,
+            given.learn,
+            given.digests,
+            given.notes,
+            given.labels,
+            given.model_pixels / given.pixels,
+            given.parts,
         ),
         image=_image(results, given.metrics),
         labels=_labels(results, given.metrics.classes),

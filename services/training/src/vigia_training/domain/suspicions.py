@@ -33,6 +33,9 @@ _FEW_OF_CLASS = 30
 FEW_OF_LABEL: Final = 10
 #: So many images of a class tell where its scores lie.
 TELLING: Final = 5
+#: From so many images on it is worth saying that they show no more than this share of parts.
+_MANY_IMAGES = 10
+_PARTS_SHARE = 0.5
 #: Cells of the model's view that a defect covers at least, where it can be seen well: 4x4.
 _SEEN = 16
 
@@ -54,8 +57,10 @@ def suspicions(
     notes: Sequence[str],
     labels: Sequence[str],
     cells: float,
+    parts: Mapping[str, int],
 ) -> list[DataWarning]:
-    """All there is to say, the gravest first. ``cells``: of the model's view, for one pixel of an image."""
+    """All there is to say, the gravest first. ``cells``: of the model's view, for one pixel of an image; ``parts``: a
+    number for each image by its address, the same of images that show one part."""
     return [
         *notes_of(notes),
         *same_content(
@@ -66,6 +71,7 @@ def suspicions(
         ),
         *_mislabelled(results),
         *_few(results, labels),
+        *few_parts([entry.uri for entry in learn], [result.entry.uri for result in results], parts),
         *_tiny(results, cells),
     ]
 
@@ -162,6 +168,20 @@ def _few(results: Sequence[Judged], labels: Sequence[str]) -> list[DataWarning]:
             f"Labels with masks in fewer than {FEW_OF_LABEL} test images, whose figures say little: {listed(few)}."
         )
         warnings.append(DataWarning("few_images", message, len(few), []))
+    return warnings
+
+
+def few_parts(learn: Sequence[str], test: Sequence[str], parts: Mapping[str, int]) -> list[DataWarning]:
+    """Where images, by address, show far fewer parts than there are images."""
+    warnings = []
+    for what, uris, so in (
+        ("training", learn, "other parts may look different from all that was learnt"),
+        ("test", test, "ranges count every image for itself, and are narrower than they should be"),
+    ):
+        shown = len({parts[uri] for uri in uris if uri in parts})
+        if len(uris) >= _MANY_IMAGES and 0 < shown <= _PARTS_SHARE * len(uris):
+            message = f"The {len(uris)} {what} images show only {shown} parts, by part id or as near-duplicates: {so}."
+            warnings.append(DataWarning("few_parts", message, len(uris), []))
     return warnings
 
 
