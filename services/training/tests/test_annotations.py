@@ -17,7 +17,7 @@ from vigia_training.domain.annotations import (
     wants_labels,
 )
 from vigia_training.domain.errors import BadData
-from vigia_training.domain.label_split import split_labelled
+from vigia_training.domain.label_split import split_labelled, untested
 from vigia_training.domain.scale import detector_size
 
 _HUMAN = {"human-annotated": "yes", "creation-date": "2013-11-18 02:53:27"}
@@ -73,6 +73,13 @@ def test_boxes_are_read_and_those_that_leave_the_image_are_not() -> None:
     assert plain.size == (100, 80)
 
 
+def test_a_line_may_say_which_part_it_shows() -> None:
+    one, two, three = parse_annotations(
+        text(labelled("a") | {"part-id": "B-7"}, labelled("a") | {"part-id": 12}, labelled("a"))
+    )
+    assert (one.part, two.part, three.part) == ("B-7", "12", None)
+
+
 def test_what_is_left_over_from_other_tools_does_no_harm() -> None:
     line = labelled("kitchen") | {"errors": [], "cl-metadata": {"is_labeled": True}, "note-metadata": "text"}
     assert [one.labels for one in parse_annotations(b"\xef\xbb\xbf" + text(line, {}) + b"\n\n")] == [("kitchen",)]
@@ -120,6 +127,7 @@ def test_verdicts_ask_for_a_model_that_judges(names: tuple[str, ...]) -> None:
         (multi() | {"flowers": [True]}, "class True"),
         (boxed(("a", 1, 1, 9, float("nan"))), "box 1 of bb needs"),
         (boxed(size=[]), "no image_size"),
+        (labelled("a") | {"part-id": True}, "part-id is neither a text nor a whole number"),
         ({"x-metadata": {"type": "groundtruth/image-classification", "class-name": "a"}}, "x is missing"),
     ],
 )
@@ -128,13 +136,35 @@ def test_a_broken_line_is_named(line: dict[str, object], problem: str) -> None:
         parse_annotations(text(labelled("a"), line))
 
 
-@given(st.lists(st.lists(st.sampled_from("abcd"), max_size=3, unique=True), min_size=2, max_size=60), st.integers(0, 9))
-def test_a_split_leaves_every_label_something_to_learn_from(images: list[list[str]], seed: int) -> None:
-    learn, test = split_labelled(images, seed)
+_NAMES = st.lists(st.sampled_from("abcd"), max_size=3, unique=True)
+
+
+@given(st.lists(st.tuples(_NAMES, st.integers(0, 20)), min_size=2, max_size=60), st.integers(0, 9), st.booleans())
+def test_a_split_keeps_parts_together_and_leaves_every_label_something_to_learn_from(
+    images: list[tuple[list[str], int]], seed: int, grouped: bool
+) -> None:
+    labels, groups = [names for names, _ in images], [number for _, number in images]
+    learn, test = split_labelled(labels, seed, groups=groups if grouped else None)
     assert sorted([*learn, *test]) == list(range(len(images)))
     for name in "abcd":
-        if any(name in labels for labels in images):
-            assert any(name in images[i] for i in learn)
+        count = sum(name in names for names in labels)
+        assert sum(name in labels[i] for i in test) <= count // 2
+    if grouped:
+        assert not {groups[i] for i in learn} & {groups[i] for i in test}
+
+
+def test_with_parts_of_several_images_about_a_fifth_of_each_label_tests() -> None:
+    labels = [["a"]] * 120 + [["b"]] * 60
+    groups = [number // 6 for number in range(180)]
+    _, test = split_labelled(labels, 0, groups=groups)
+    assert [sum(labels[i] == [name] for i in test) for name in "ab"] == [24, 12]
+    _, test = split_labelled([["a"]] * 50 + [["b"]], 0, 0.8)
+    assert len(test) == 40
+    # Where parts are large, more than a fifth rather than nothing; where a label shows one part only, nothing.
+    labels = [["a"]] * 30 + [["b"]] * 10
+    _, test = split_labelled(labels, 0, groups=[number // 10 for number in range(40)])
+    assert [sum(labels[i] == [name] for i in test) for name in "ab"] == [10, 0]
+    assert untested(labels, test) == ["b"]
 
 
 def test_a_fifth_of_each_label_tests() -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from vigia_training.app.any_kind import train_any
+from vigia_training.app.label_data import read_datasets
 from vigia_training.app.train import Options, Result, Task
 from vigia_training.domain.errors import BadData
 from vigia_training.learning.label_budget import ClassificationBudget
@@ -123,6 +124,29 @@ def test_the_artifact_is_whole_and_its_golden_samples_hold(single: tuple[Cards, 
         assert sample.difference(session.infer(sample.tensor[None])) < 1e-4
 
 
+def test_candidates_are_compared_on_parts_that_they_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = make_cards([(SHAPES[number % 2],) for number in range(80)], seed=3)
+    lines = [json.loads(line) for line in cards.manifest.splitlines()]
+    parts = {line["source-ref"]: number // 8 for number, line in enumerate(lines)}
+    told = "\n".join(json.dumps({**line, "part-id": parts[line["source-ref"]]}) for line in lines).encode()
+    caught: list[tuple[int, list[int]]] = []
+
+    def fit(given: object, images: list[object], held: list[int], *rest: object) -> None:
+        caught.append((len(images), held))
+        raise BadData("seen enough")
+
+    monkeypatch.setattr("vigia_training.learning.classification.trainer.fit", fit)
+    task = Task(ARN, "cards", "1", told)
+    with pytest.raises(BadData, match="seen enough"):
+        train_any(task, cards.read, SMALL, lambda stage, share: None)
+    ((count, held),) = caught
+    data = read_datasets(task, cards.read, lambda share: None)
+    assert len(data.learn) == count
+    of = [parts[one.uri] for one in data.learn]
+    assert held
+    assert not {of[i] for i in held} & {of[i] for i in range(count) if i not in held}
+
+
 def test_the_same_job_gives_the_same_artifact() -> None:
     cards = make_cards([(SHAPES[number % 2],) for number in range(12)], seed=2)
     few = Options(threads=2, classification=ClassificationBudget(images=16, iterations=3))
@@ -145,6 +169,9 @@ def test_the_evaluation_files_have_the_shapes_of_the_guide(single: tuple[Cards, 
     assert {cell["GroundTruthLabel"] for cell in matrix} == set(SHAPES)
     assert all(0 < cell["Value"] <= 1 for cell in matrix)
     assert "AveragePrecision" not in document["AggregatedEvaluationResults"]
+    report = json.loads(result.evaluation_files("cards-1")["EvaluationReport-cards-1.json"])
+    assert report["overall"]["f1"]["value"] == pytest.approx(result.metrics.f1)
+    assert sum(cell["count"] for cell in report["confusion"]) == 6
 
 
 def test_a_model_of_lookout_for_vision_judges_whatever_its_labels_are_called() -> None:

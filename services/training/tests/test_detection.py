@@ -173,6 +173,19 @@ def test_the_evaluation_files_have_the_shapes_of_the_guide(result: Result) -> No
     assert scores == sorted(scores, reverse=True)
 
 
+def test_the_report_has_the_figures_of_the_metrics(result: Result) -> None:
+    files = result.evaluation_files("boards-1")
+    assert b"<figure" in files["EvaluationReport-boards-1.html"]
+    report = json.loads(files["EvaluationReport-boards-1.json"])
+    metrics = result.metrics
+    assert (report["training_images"], report["test_images"]) == (metrics.training_images, metrics.test_images)
+    assert report["overall"]["average_precision"]["value"] == pytest.approx(metrics.average_precision)
+    assert [label["threshold"] for label in report["labels"]] == [label.threshold for label in metrics.labels]
+    assert sum(label["right"] + label["missed"] for label in report["labels"]) == sum(
+        row["found"]["total"] for row in report["sizes"] if row["measure"] == "share of the image"
+    )
+
+
 def boxed(**box: int) -> dict[str, object]:
     return line("s3://boards/7.jpg", [box])
 

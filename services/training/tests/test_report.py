@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
 
-from vigia_training.app.report_page import ReportFiles, report_files
+from vigia_training.app.report_page import report_files
+from vigia_training.app.report_parts import ReportFiles
 from vigia_training.app.report_pictures import picture
 from vigia_training.domain import intervals
 from vigia_training.domain.dataset import Entry
@@ -47,6 +48,8 @@ def evaluated(results: Sequence[Judged], labels: Sequence[str] = (), **changes: 
         learn=[Entry(1, "s3://b/learnt.png", "normal", "anomaly-label")],
         metrics=measure(results, labels, 1),
         pixels=64 * 64,
+        model_pixels=32 * 32,
+        parts={},
         digests={},
         provenance={"seed": "0"},
     )
@@ -214,6 +217,21 @@ def test_images_deep_in_the_other_class_are_suspects() -> None:
     normal, anomalous = [0.1, 0.2, 0.15, 0.12, 0.97], [0.9, 0.95, 0.92, 0.93, 0.05, 0.4]
     found = report(evaluated(scored(normal, anomalous)))
     assert warned(found, "mislabel_suspect") == ["s3://b/4.png", "s3://b/9.png"]
+
+
+def test_images_of_few_parts_are_no_independent_witnesses() -> None:
+    results = scored([0.1] * 10, [0.9] * 10)
+    parts = {result.entry.uri: number // 2 for number, result in enumerate(results)}
+    (found,) = [w for w in report(evaluated(results, parts=parts)).warnings if w.kind == "few_parts"]
+    assert found.message.startswith("The 20 test images show only 10 parts")
+    parts = {result.entry.uri: number // 2 + number % 2 * 99 for number, result in enumerate(results[:12])}
+    assert not [w for w in report(evaluated(results[:12], parts=parts)).warnings if w.kind == "few_parts"]
+
+
+def test_marked_defects_too_small_to_be_seen_are_named() -> None:
+    # One of the model's pixels stands for four of the image's.
+    results = [judged(n, True, 0.9, {"spot": Overlap(0, 9, true)}) for n, true in enumerate((63, 64, 0))]
+    assert warned(report(evaluated(results, ["spot"])), "tiny_objects") == ["s3://b/0.png"]
 
 
 def test_what_training_has_to_say_comes_first_and_has_a_bound() -> None:

@@ -58,15 +58,15 @@ def test_a_band_takes_its_low_end_and_not_its_high_one(score: float, without: Ve
 
 @pytest.mark.parametrize(
     ("count", "of", "low", "high"),
-    [  # scipy.stats.binomtest(count, of).proportion_ci(method="wilson")
-        (0, 20, 0.0, 0.1611251580528194),
-        (1, 20, 0.008881448800795402, 0.23613119344674205),
-        (10, 20, 0.2992980081982124, 0.7007019918017876),
-        (20, 20, 0.8388748419471806, 1.0),
-        (3, 1000, 0.0010207838811386186, 0.008783014053503173),
+    [  # scipy.stats.beta.ppf(0.025, count, of - count + 1), beta.ppf(0.975, count + 1, of - count)
+        (0, 20, 0.0, 0.1684334709830853),
+        (1, 20, 0.0012650894979498038, 0.24873276277202777),
+        (10, 20, 0.27195784956079183, 0.7280421504392081),
+        (20, 20, 0.8315665290169146, 1.0),
+        (3, 1000, 0.0006190999316495713, 0.008742023238478303),
     ],
 )
-def test_the_interval_is_wilsons(count: int, of: int, low: float, high: float) -> None:
+def test_the_interval_is_exact(count: int, of: int, low: float, high: float) -> None:
     rate = Rate.among(count, of)
     assert rate is not None
     assert (rate.count, rate.of, rate.rate) == (count, of, count / of)

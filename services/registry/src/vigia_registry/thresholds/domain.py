@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from statistics import NormalDist
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,14 +15,13 @@ from vigia_contracts.base import ObjectRef, derived_id
 from vigia_contracts.inspections import Verdict
 from vigia_registry.thresholds.errors import BadThreshold
 from vigia_vision import Manifest
+from vigia_vision.intervals import clopper_pearson
 
 #: Records that one version may have.
 MOST_RECORDS: Final = 10_000
 LONGEST_REASON: Final = 1000
 _TRAINING: Final = "training"
 _CHOSEN: Final = "Chosen by training."
-#: Two-sided 95 %.
-_Z: Final = NormalDist().inv_cdf(0.975)
 
 
 class Source(StrEnum):
@@ -66,14 +63,14 @@ class Limits:
 
 
 class Rate(BaseModel):
-    """``count`` of ``of`` images, and in which 95 % interval (Wilson's) the rate lies that they are a sample of."""
+    """``count`` of ``of`` images, and the 95 % interval (Clopper and Pearson's) of the rate they are a sample of."""
 
     model_config = ConfigDict(frozen=True)
 
     count: int
     of: int
     rate: float = Field(description="count / of")
-    low: float = Field(description="lower end of the 95 % interval (Wilson)")
+    low: float = Field(description="lower end of the 95 % interval (Clopper and Pearson)")
     high: float = Field(description="upper end of it")
 
     @classmethod
@@ -81,13 +78,8 @@ class Rate(BaseModel):
         """None where there are no images to tell by."""
         if not of:
             return None
-        share, square = count / of, _Z * _Z
-        middle = (share + square / (2 * of)) / (1 + square / of)
-        half = _Z / (1 + square / of) * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-        # At the ends rounding would leave a remainder of 1e-17.
-        low = 0.0 if count == 0 else max(0.0, middle - half)
-        high = 1.0 if count == of else min(1.0, middle + half)
-        return cls(count=count, of=of, rate=share, low=low, high=high)
+        low, high = clopper_pearson(count, of)
+        return cls(count=count, of=of, rate=count / of, low=low, high=high)
 
 
 class Prediction(BaseModel):

@@ -39,7 +39,7 @@ def learn_classifier(
     images = list(in_order(load, data.learn))
     given = load_network(options.backbone_name, options.backbone_file)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    _, held = split_labelled([one.labels for one in data.learn], task.seed, _HELD)
+    _, held = split_labelled([one.labels for one in data.learn], task.seed, _HELD, data.groups)
     exclusive = data.kind == "classification"
     fitted = classification.fit(given, images, held, exclusive, options.classification, task.seed, device, tell)
     names = ("score", "confidences")

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vigia_training.app.images import Read, in_order
 from vigia_training.app.train import Task
 from vigia_training.domain.annotations import Annotation, kind_of, labels_in, parse_annotations, usable
 from vigia_training.domain.errors import BadData
-from vigia_training.domain.label_split import split_labelled
+from vigia_training.domain.grouping import Thumbnail, group, shown_twice, thumbnail
+from vigia_training.domain.label_split import split_labelled, untested
 from vigia_vision import DecodeError, decode
 from vigia_vision.decode import Pixels
 from vigia_vision.manifest import InputContract, LabelKind, TensorSpec
 
+#: Of wrong files, and of labels in a warning, so many are named.
 _MOST_PROBLEMS = 10
+_MOST_NAMED = 10
 _LEAST_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class LabelData:
-    """What there is to learn from and to test with, all of it checked."""
+    """What there is to learn from and to test with, all of it checked.
+
+    ``parts``: for each image's address a number, the same of images that show one physical part.
+    """
 
     kind: LabelKind
     labels: tuple[str, ...]
     learn: list[Annotation]
     test: list[Annotation]
     sizes: dict[str, tuple[int, int]]  # of every image by its address, width and height
+    parts: dict[str, int]
+    warnings: list[str]  # what the user should know of them
+
+    @property
+    def groups(self) -> list[int]:
+        """The number of the part that each image in ``learn`` shows."""
+        return [self.parts[one.uri] for one in self.learn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +60,95 @@ def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> Labe
     given = parse_annotations(task.training_manifest)
     kind = kind_of(given)
     learn = usable(given, kind)
-    if task.test_manifest is not None:
-        test = usable(parse_annotations(task.test_manifest), kind)
-    else:
-        learning, testing = split_labelled([one.names(kind) for one in learn], task.seed)
-        learn, test = [learn[i] for i in learning], [learn[i] for i in testing]
+    test = None if task.test_manifest is None else usable(parse_annotations(task.test_manifest), kind)
     labels = labels_in(learn, kind)
+    if test is not None:
+        _can_test(test, labels, kind)
+    everything = [*learn, *(test or ())]
+    images = _read(everything, read, tell)
+    groups = group(images.thumbnails, [one.part for one in everything])
+    learning = list(range(len(learn)))
+    if test is not None:
+        warnings = shown_twice(groups, len(learn))
+    else:
+        learning, testing, warnings = _divide([one.names(kind) for one in everything], groups, task.seed)
+        test = [everything[i] for i in testing]
+        _can_test(test, labels, kind)
+    return LabelData(
+        kind=kind,
+        labels=labels,
+        learn=[everything[i] for i in learning],
+        test=test,
+        sizes=images.sizes,
+        parts=dict(zip((one.uri for one in everything), groups.tolist(), strict=True)),
+        warnings=warnings,
+    )
+
+
+def _can_test(test: Sequence[Annotation], labels: Sequence[str], kind: LabelKind) -> None:
     if not test:
         raise BadData(f"there are no images to test with that are labelled for {kind}")
     if not any(name in labels for one in test for name in one.names(kind)):
         raise BadData("the test images have none of the training images' labels")
+
+
+def _divide(
+    labels: Sequence[Sequence[str]], groups: NDArray[np.int64], seed: int
+) -> tuple[list[int], list[int], list[str]]:
+    """Indices for training and for testing, images of one part on one side; and what to say of that.
+
+    Labels of which then nothing would test come to both sides, and their parts with them.
+    """
+    learning, testing = split_labelled(labels, seed, groups=groups.tolist())
+    one_part = sorted(set(untested(labels, testing)) - set(untested(labels, split_labelled(labels, seed)[1])))
+    if not one_part:
+        return learning, testing, []
+    apart = {int(groups[i]) for i, names in enumerate(labels) if set(one_part) & set(names)}
+    loose = [len(groups) + i if number in apart else number for i, number in enumerate(groups.tolist())]
+    learning, testing = split_labelled(labels, seed, groups=loose)
+    more = f" and {len(one_part) - _MOST_NAMED} more" if len(one_part) > _MOST_NAMED else ""
+    warning = (
+        "the images of these labels show so few parts that some had to be on both sides, in training and in test: "
+        f"{', '.join(one_part[:_MOST_NAMED])}{more}"
+    )
+    return learning, testing, [warning]
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """What was read: thumbnails ``[N, 144]`` in the order given, width and height by address."""
+
+    thumbnails: NDArray[np.float32]
+    sizes: dict[str, tuple[int, int]]
+
+
+def _read(annotations: Sequence[Annotation], read: Read, tell: Callable[[float], None]) -> _Images:
+    """Every image once. BadData names several that are wrong: each try costs the customer a round."""
+    images = list({one.uri: one for one in annotations}.values())
     sizes: dict[str, tuple[int, int]] = {}
+    thumbnails: dict[str, Thumbnail] = {}
     problems: list[str] = []
-    images = list({one.uri: one for one in [*learn, *test]}.values())
-    for number, size in enumerate(in_order(lambda one: _checked(one, read), images), 1):
-        if isinstance(size, BadData):
-            problems.append(str(size))
+    for number, found in enumerate(in_order(lambda one: _checked(one, read), images), 1):
+        if isinstance(found, BadData):
+            problems.append(str(found))
             if len(problems) == _MOST_PROBLEMS:
                 break
         else:
-            sizes[images[number - 1].uri] = size
+            sizes[images[number - 1].uri], thumbnails[images[number - 1].uri] = found
         tell(number / len(images))
     if problems:
         many = f"{len(problems)}{' or more' if len(problems) == _MOST_PROBLEMS else ''} images cannot be used: "
         raise BadData((many if len(problems) > 1 else "") + "; ".join(problems))
-    return LabelData(kind, labels, learn, test, sizes)
+    return _Images(np.stack([thumbnails[one.uri] for one in annotations]), sizes)
 
 
-def _checked(annotation: Annotation, read: Read) -> tuple[int, int] | BadData:
-    """Width and height of an image that decodes and is what the manifest says."""
+def _checked(annotation: Annotation, read: Read) -> tuple[tuple[int, int], Thumbnail] | BadData:
+    """Width and height of an image that decodes and is what the manifest says, and its thumbnail."""
     try:
-        high, wide = pixels_of(annotation, read).shape[:2]
+        pixels = pixels_of(annotation, read)
     except BadData as error:
         return error
+    high, wide = pixels.shape[:2]
     if min(wide, high) < _LEAST_SIDE:
         least = f"at least {_LEAST_SIDE}x{_LEAST_SIDE} are needed"
         return BadData(f"image {annotation.uri}: {wide}x{high} pixels; {least}")
@@ -85,7 +157,7 @@ def _checked(annotation: Annotation, read: Read) -> tuple[int, int] | BadData:
             f"image {annotation.uri}: {wide}x{high} pixels; manifest line {annotation.line} gives its boxes for "
             f"{annotation.size[0]}x{annotation.size[1]}"
         )
-    return wide, high
+    return (wide, high), thumbnail(pixels)
 
 
 def pixels_of(annotation: Annotation, read: Read) -> Pixels:

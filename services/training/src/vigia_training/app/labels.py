@@ -14,11 +14,15 @@ from PIL import Image
 from vigia_contracts.training import ModelMetrics
 from vigia_training.app.classifier import learn_classifier
 from vigia_training.app.detector import learn_detector
+from vigia_training.app.digests import Digesting
 from vigia_training.app.images import Read
 from vigia_training.app.label_data import read_datasets
+from vigia_training.app.report_labels import label_report_files
 from vigia_training.app.train import Options, Progress, Result, Task
 from vigia_training.domain.annotations import Annotation
-from vigia_training.domain.label_evaluation import Examined, measure_labels, snapshot, summary
+from vigia_training.domain.label_evaluated import LabelsEvaluated
+from vigia_training.domain.label_evaluation import measure_labels, snapshot, summary
+from vigia_training.domain.label_outcomes import Examined
 from vigia_training.domain.palette import coloured
 from vigia_training.learning.detection.network import FLOOR
 from vigia_vision import Artifact, Manifest, Session, decode, probe
@@ -44,6 +48,7 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(task.seed)
+    read = Digesting(read)
     data = read_datasets(task, read, lambda share: tell("reading", share))
     learn = learn_detector if data.kind == "object-detection" else learn_classifier
     learnt = learn(data, read, task, options, lambda share: tell("training", share))
@@ -62,7 +67,7 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
     for annotation in data.test:
         results.append(Examined(annotation, *data.sizes[annotation.uri], session.find(read(annotation.uri), 0.0)))
         tell("evaluating", len(results) / len(data.test))
-    metrics = measure_labels(results, data.labels, data.kind, len(data.learn))
+    metrics = measure_labels(results, data.labels, data.kind, len(data.learn), data.warnings)
     golden, files = _golden(data.test, read, session)
     thresholds = tuple(label.threshold for label in metrics.labels)
     manifest = draft.model_copy(
@@ -75,12 +80,29 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
         }
     )
     at = datetime.now(UTC)
+    evaluated = LabelsEvaluated(
+        arn=task.arn,
+        project=task.project,
+        version=task.version,
+        at=at,
+        kind=data.kind,
+        results=results,
+        learn=data.learn,
+        parts=data.parts,
+        metrics=metrics,
+        contract=draft.input,
+        sizes=data.sizes,
+        digests=read.digests,
+        provenance=draft.provenance,
+        notes=metrics.warnings,
+    )
     by_name = dict(zip(data.labels, thresholds, strict=True))
     return Result(
         artifact=Artifact.build(manifest, {MODEL_FILE: learnt.model, **files}),
         metrics=metrics,
         evaluation_manifest=snapshot(results, data.labels, data.kind, by_name, at),
         evaluation_result=summary(results, metrics, data.kind, task.arn, at),
+        report=label_report_files(evaluated, read),
     )
 
 

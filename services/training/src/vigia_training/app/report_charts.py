@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
-from vigia_training.domain.report import Histogram, Reliability
+from vigia_training.domain.reliability import Reliability
+from vigia_training.domain.report import Histogram
 
 #: Pixels of the drawing, and of the plot's edges in it.
 _WIDTH, _HEIGHT = 340, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 326, 12, 226
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 326, 20, 226
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Point = tuple[float, float]
@@ -54,28 +55,56 @@ def trade_off(errors: Sequence[tuple[float, float | None, float | None]], thresh
     """Both rates against the threshold."""
     rejects = [(at, rate) for at, rate, _ in errors if rate is not None]
     misses = [(at, rate) for at, _, rate in errors if rate is not None]
-    lines = _line(rejects, "line normal-line") + _line(misses, "line anomalous-line")
+    lines = _line(rejects, "line stroke1") + _line(misses, "line stroke2")
     return _frame(lines + _upright(threshold), "threshold", "rate", "False rejects and misses by threshold")
 
 
-def reliability(bins: Sequence[Reliability]) -> str:
-    """Share of right answers against confidence; the diagonal would be perfect."""
-    parts = [f'<line class="guide" x1="{_x(0)}" y1="{_y(0.5)}" x2="{_x(1)}" y2="{_y(1)}"/>']
+def lines(series: Sequence[tuple[str, Sequence[Point]]], threshold: float | None, x: str, name: str) -> str:
+    """Up to three curves over the unit square, each with strokes of its own and its name at the key below the chart."""
+    drawn = "".join(_line(points, f"line stroke{place}") for place, (_, points) in enumerate(series, 1))
+    return _frame(drawn + ("" if threshold is None else _upright(threshold)), x, "share", name)
+
+
+def key(names: Sequence[str], threshold: bool = False) -> str:
+    """What the strokes of ``lines`` stand for."""
+    marks = [(f"line stroke{place}", name) for place, name in enumerate(names, 1)]
+    marks += [("threshold", "threshold")] if threshold else []
+    return " ".join(f'<span class="entry">{stroke(css)}{escape(name)}</span>' for css, name in marks)
+
+
+def stroke(css: str) -> str:
+    """A short piece of a line, for keys."""
+    return (
+        f'<svg class="stroke" viewBox="0 0 34 10" aria-hidden="true"><line class="{css}" x1="1" y1="5" x2="33" y2="5"/>'
+        "</svg>"
+    )
+
+
+def reliability(bins: Sequence[Reliability], lowest: float) -> str:
+    """Share of right answers against confidence, with counts; the diagonal would be perfect."""
+    ticks = (lowest, *(tick for tick in _TICKS if tick > lowest))
+    across = [((tick - lowest) / (1 - lowest), f"{tick:g}") for tick in ticks]
+    parts = [f'<line class="guide" x1="{_x(0)}" y1="{_y(lowest)}" x2="{_x(1)}" y2="{_y(1)}"/>']
     known: list[Point] = []
     for one in bins:
+        middle = _x(((one.low + one.high) / 2 - lowest) / (1 - lowest))
+        parts.append(
+            f'<text class="few" x="{middle}" y="{_TOP - 8}" text-anchor="middle">{_brief(one.right.total)}</text>'
+        )
         if one.confidence is None or one.right.value is None:
             continue
-        across = _x((one.confidence - 0.5) * 2)
+        at = (one.confidence - lowest) / (1 - lowest)
         parts.append(
-            f'<line class="whisker" x1="{across}" y1="{_y(one.right.low)}" x2="{across}" y2="{_y(one.right.high)}"/>'
+            f'<line class="whisker" x1="{_x(at)}" y1="{_y(one.right.low)}" x2="{_x(at)}" y2="{_y(one.right.high)}"/>'
         )
-        known.append(((one.confidence - 0.5) * 2, one.right.value))
+        known.append((at, one.right.value))
     parts.append(_line(known, "line"))
     parts += [f'<circle class="point" cx="{_x(x)}" cy="{_y(y)}" r="4"/>' for x, y in known]
-    across_marks = [(share, f"{0.5 + share / 2:.3g}") for share in _TICKS]
-    return _frame(
-        "".join(parts), "confidence", "right answers", "Confidence against right answers", across=across_marks
-    )
+    return _frame("".join(parts), "confidence", "right answers", "Confidence against right answers", across=across)
+
+
+def _brief(count: int) -> str:
+    return str(count) if count < 1000 else f"{count / 1000:.2g}k" if count < 100_000 else f"{count // 1000}k"
 
 
 def _frame(

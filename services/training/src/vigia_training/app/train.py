@@ -18,11 +18,12 @@ from vigia_contracts.training import ModelMetrics
 from vigia_runtime.logging import get_logger
 from vigia_training.app.digests import Digesting
 from vigia_training.app.images import Geometry, Read, geometry_of, in_order, labels_of, load, load_truth
-from vigia_training.app.report_page import ReportFiles, report_files
+from vigia_training.app.report_page import report_files
+from vigia_training.app.report_parts import ReportFiles
 from vigia_training.domain.dataset import Entry, parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.evaluation import Judged, evaluation_manifest, evaluation_result, judged, measure
-from vigia_training.domain.grouping import Thumbnail, group, thumbnail
+from vigia_training.domain.grouping import Thumbnail, group, shown_twice, thumbnail
 from vigia_training.domain.report import Evaluated
 from vigia_training.domain.split import sample, split
 from vigia_training.learning.backbone import load_backbone
@@ -165,6 +166,8 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
         learn=learn,
         metrics=metrics,
         pixels=geometry.image_width * geometry.image_height,
+        model_pixels=geometry.width * geometry.height,
+        parts=data.parts,
         digests=read.digests,
         provenance=provenance,
         notes=metrics.warnings,
@@ -258,12 +261,16 @@ def _read(
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """Entries that teach and that test, ``examples`` of the first, and what the user should know of them."""
+    """Entries that teach and that test, ``examples`` of the first, and what the user should know of them.
+
+    ``parts``: for each image's address a number, the same of images that show one part.
+    """
 
     learn: list[Entry]
     test: list[Entry]
     examples: list[Example]
     warnings: list[str]
+    parts: dict[str, int]
 
 
 def _divide(given: _Given, images: _Images, seed: int) -> _Data:
@@ -273,12 +280,7 @@ def _divide(given: _Given, images: _Images, seed: int) -> _Data:
     warnings: list[str] = []
     if given.test is not None:
         learning, test = list(range(count)), given.test
-        twins = int(np.isin(groups[count:], groups[:count]).sum())
-        if twins:
-            warnings.append(
-                f"{twins} of {len(test)} test images show parts that training images show too, or are near-duplicates "
-                "of them: on other parts the model may be less good than these metrics say"
-            )
+        warnings += shown_twice(groups, count)
     else:
         flags = [entry.anomalous for entry in given.learn]
         learning, testing = split(flags, seed, groups.tolist())
@@ -293,7 +295,8 @@ def _divide(given: _Given, images: _Images, seed: int) -> _Data:
     examples = [replace(images.examples[i], group=int(groups[i])) for i in learning if i in images.examples]
     if len(examples) < len(learning):
         warnings.append(f"{len(examples)} of {len(learning)} training images, chosen at random, were learnt from")
-    return _Data([given.learn[i] for i in learning], test, examples, warnings)
+    parts = dict(zip((entry.uri for entry in given.everything), groups.tolist(), strict=True))
+    return _Data([given.learn[i] for i in learning], test, examples, warnings, parts)
 
 
 def _with_known_labels(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vigia_training.domain.dataset import read_line
+from vigia_training.domain.dataset import part_of, read_line
 from vigia_training.domain.errors import BadData
 from vigia_vision.manifest import LabelKind
 
@@ -44,6 +44,7 @@ class Annotation:
     """Labels of one image. ``labels``: of the whole image; ``boxes``: None where no attribute speaks of boxes.
 
     ``size`` is what the manifest says of the image's width and height, where it says it; ``line`` counts from 1.
+    ``part``: which physical part is shown, where the line says so.
     """
 
     line: int
@@ -52,6 +53,7 @@ class Annotation:
     boxes: tuple[Boxed, ...] | None
     size: tuple[int, int] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    part: str | None = None
 
     def names(self, kind: LabelKind) -> tuple[str, ...]:
         """Labels that the image has for a model of ``kind``, each once."""
@@ -150,7 +152,8 @@ def _parse_line(number: int, line: str) -> Iterator[Annotation]:
             boxes = (boxes or []) + list(_boxes(fields[key], metadata, key, size, bad))
     if labels or boxes is not None:
         unique = tuple(dict.fromkeys(labels))
-        yield Annotation(number, uri, unique, None if boxes is None else tuple(boxes), size, fields)
+        known = None if boxes is None else tuple(boxes)
+        yield Annotation(number, uri, unique, known, size, fields, part_of(fields, bad))
 
 
 def _several(value: Any, metadata: Mapping[str, Any], key: str, bad: Bad) -> list[str]:

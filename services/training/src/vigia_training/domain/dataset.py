@@ -88,6 +88,16 @@ def read_line(line: str, bad: Callable[[str], BadData]) -> tuple[dict[str, Any],
     return fields, uri.strip()
 
 
+def part_of(fields: Mapping[str, Any], bad: Callable[[str], BadData]) -> str | None:
+    """Which physical part a line says that its image shows."""
+    part = fields.get(_PART)
+    if part is None:
+        return None
+    if isinstance(part, bool) or not isinstance(part, str | int) or part == "":
+        raise bad(f"{_PART} is neither a text nor a whole number")
+    return str(part)
+
+
 def _parse_line(number: int, line: str) -> Iterator[Entry]:
     def bad(problem: str) -> BadData:
         return BadData(f"manifest line {number}: {problem}")
@@ -101,16 +111,13 @@ def _parse_line(number: int, line: str) -> Iterator[Entry]:
     if name not in ("normal", "anomaly"):
         return
     mask = _mask(fields, bad) if name == "anomaly" else None
-    part = fields.get(_PART)
-    if part is not None and (isinstance(part, bool) or not isinstance(part, str | int) or part == ""):
-        raise bad(f"{_PART} is neither a text nor a whole number")
     yield Entry(
         line=number,
         uri=uri,
         class_name="anomaly" if name == "anomaly" else "normal",
         label_key=label_key,
         mask=mask,
-        part=None if part is None else str(part),
+        part=part_of(fields, bad),
         fields=fields,
     )
 

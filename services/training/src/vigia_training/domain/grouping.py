@@ -63,6 +63,17 @@ def group(thumbnails: NDArray[np.float32], parts: Sequence[str | None]) -> NDArr
     return found
 
 
+def shown_twice(groups: NDArray[np.int64], learning: int) -> list[str]:
+    """What to say where the first ``learning`` images learn, the rest test, and some of these show the same parts."""
+    twins = int(np.isin(groups[learning:], groups[:learning]).sum())
+    if not twins:
+        return []
+    return [
+        f"{twins} of {len(groups) - learning} test images show parts that training images show too, or are "
+        "near-duplicates of them: on other parts the model may be less good than these metrics say"
+    ]
+
+
 def _whiten(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
     """Unit vectors whose directions are equally frequent."""
     centred = thumbnails.astype(np.float64) - thumbnails.mean(0)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import beta, norm
+from scipy.stats import norm
+
+from vigia_vision.intervals import clopper_pearson
 
 _Z = float(norm.ppf(0.975))
 _TINY = 1e-12
@@ -40,8 +42,7 @@ class Rate:
 
 def rate(count: int, total: int) -> Rate:
     """Clopper-Pearson: exact, so never narrower than it says; honest also at 0 and at ``total``."""
-    low = float(beta.ppf(0.025, count, total - count + 1)) if count else 0.0
-    high = float(beta.ppf(0.975, count + 1, total - count)) if count < total else 1.0
+    low, high = clopper_pearson(count, total)
     return Rate(count / total if total else None, low, high, count, total)
 
 
@@ -72,6 +73,20 @@ def auroc(value: float, normal: int, anomalous: int) -> Estimate:
 def average_precision(value: float, anomalous: int) -> Estimate:
     """Wilson's score interval, ``value`` taken as a share of the ``anomalous`` images, at least one."""
     return _inverted(value, lambda true: _Z * math.sqrt(true * (1 - true) / anomalous))
+
+
+def mean(estimates: Sequence[Estimate | Rate]) -> Estimate:
+    """The unweighted mean of figures, its bounds recovered from theirs (Zou and Donner), as if they were independent.
+
+    A figure without a value counts as 0. At least one is needed.
+    """
+    values = [one.value or 0.0 for one in estimates]
+    value = sum(values) / len(values)
+    below = math.hypot(*(v - (one.low or 0.0) for v, one in zip(values, estimates, strict=True))) / len(values)
+    above = math.hypot(
+        *((1.0 if one.high is None else one.high) - v for v, one in zip(values, estimates, strict=True))
+    ) / len(values)
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
 
 
 def _inverted(value: float, spread: Callable[[float], float]) -> Estimate:

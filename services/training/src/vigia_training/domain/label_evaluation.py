@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from vigia_contracts.training import LabelMetrics, ModelMetrics
-from vigia_training.domain.annotations import BOXES, IMAGE_LABEL, Annotation
-from vigia_training.domain.label_metrics import Claims, average_precision, best, claims, match
-from vigia_vision import Box, Finding
+from vigia_training.domain.annotations import BOXES, IMAGE_LABEL
+from vigia_training.domain.label_metrics import average_precision, best
+from vigia_training.domain.label_outcomes import Examined, by_label, claims_of, matches
+from vigia_vision import Finding
 from vigia_vision.manifest import LabelKind
 
 _VERSION = 1
@@ -25,26 +26,19 @@ _SAID = "rekognition-custom-labels-evaluation"
 _DETAILS = "rekognition-custom-labels-evaluation-details"
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """A test image of ``width`` x ``height`` pixels and all that the exported model finds in it, however unsure."""
-
-    annotation: Annotation
-    width: int
-    height: int
-    findings: tuple[Finding, ...]
-
-
 def measure_labels(
-    results: Sequence[Examined], labels: Sequence[str], kind: LabelKind, training_images: int
+    results: Sequence[Examined],
+    labels: Sequence[str],
+    kind: LabelKind,
+    training_images: int,
+    warnings: Sequence[str] = (),
 ) -> ModelMetrics:
     """Per label at the threshold with the best F1 over these images, and the means over labels that occur in them."""
     measured = []
     areas = []
-    for name in labels:
-        found = _claims(results, name, kind)
+    images = Counter(name for r in results for name in r.annotation.names(kind))
+    for name, found in claims_of(results, labels, kind).items():
         at = best(found)
-        images = sum(name in r.annotation.names(kind) for r in results)
         if kind != "object-detection" and 0 < found.true < len(found.right):
             areas.append(float(roc_auc_score(found.right, found.confidences)))
         measured.append(
@@ -55,7 +49,7 @@ def measure_labels(
                 recall=at.recall,
                 f1=at.f1,
                 average_precision=average_precision(found),
-                test_images=images,
+                test_images=images[name],
             )
         )
     seen = [label for label in measured if label.test_images]
@@ -72,36 +66,8 @@ def measure_labels(
         labels=measured,
         training_images=training_images,
         test_images=len(results),
+        warnings=list(warnings),
     )
-
-
-def _claims(results: Sequence[Examined], name: str, kind: LabelKind) -> Claims:
-    confidences: list[float] = []
-    right: list[bool] = []
-    true = 0
-    for result in results:
-        found = [item for item in result.findings if item.label == name]
-        confidences += [item.confidence for item in found]
-        if kind == "object-detection":
-            taken, count = _matches(result, name, found)
-            right += [index is not None for index in taken]
-            true += count
-        else:
-            there = name in result.annotation.labels
-            right += [there] * len(found)
-            true += there
-    return claims(confidences, right, true)
-
-
-def _matches(result: Examined, name: str, found: Sequence[Finding]) -> tuple[list[int | None], int]:
-    """Of boxes of one label, surest first, the true box that each is; and how many true ones there are."""
-    true = [[b.left, b.top, b.width, b.height] for b in result.annotation.boxes or () if b.label == name]
-    said = [_pixels(item.box, result) for item in found if item.box is not None]
-    return match(np.reshape(said, (-1, 4)), np.reshape(true, (-1, 4)).astype(np.float64)), len(true)
-
-
-def _pixels(box: Box, result: Examined) -> list[float]:
-    return [box.left * result.width, box.top * result.height, box.width * result.width, box.height * result.height]
 
 
 def snapshot(
@@ -147,13 +113,11 @@ def _boxes_line(result: Examined, labels: Sequence[str], thresholds: Mapping[str
     names = {name: number for number, name in enumerate(labels)}
     true = [b for b in result.annotation.boxes or () if b.label in names]
     said: list[tuple[Finding, bool]] = []
-    for name in labels:
-        found = [item for item in result.findings if item.label == name]
-        taken, _ = _matches(result, name, found)
+    for name, found in by_label(result.findings).items():
         # Unsure boxes that are nothing are no part of the picture; there are dozens in every image.
         said += [
             (item, index is not None)
-            for item, index in zip(found, taken, strict=True)
+            for item, index in zip(found, matches(result, name, found), strict=True)
             if index is not None or item.confidence >= thresholds[name]
         ]
     said.sort(key=lambda pair: -pair[0].confidence)
@@ -174,9 +138,7 @@ def _boxes_line(result: Examined, labels: Sequence[str], thresholds: Mapping[str
             "type": BOXES,
         },
         _SAID: {
-            "annotations": [
-                _box(names[item.label], _pixels(item.box, result)) for item, _ in said if item.box is not None
-            ],
+            "annotations": [_box(names[item.label], result.sides(item)) for item, _ in said],
             "image_size": size,
         },
         f"{_SAID}-metadata": {
@@ -223,7 +185,7 @@ def summary(results: Sequence[Examined], metrics: ModelMetrics, kind: LabelKind,
         aggregated["AverageRecall"] = _average_recall(results, names)
     else:
         aggregated["ConfusionMatrix"] = _confusion(results, {one.name: one.threshold for one in metrics.labels})
-    document = {
+    document: dict[str, Any] = {
         "Version": _VERSION,
         "EvaluationDetails": {
             "ProjectVersionArn": arn,
@@ -247,29 +209,32 @@ def summary(results: Sequence[Examined], metrics: ModelMetrics, kind: LabelKind,
             for label in sorted(metrics.labels, key=lambda label: -label.f1)
         ],
     }
+    if metrics.warnings:
+        document["Warnings"] = metrics.warnings
     return json.dumps(document, indent=1).encode()
 
 
 def _average_recall(results: Sequence[Examined], names: Sequence[str]) -> float:
     """Mean over labels of the share of true boxes that some box of theirs is, however unsure."""
-    recalls = []
-    for name in names:
-        found = _claims(results, name, "object-detection")
-        if found.true:
-            recalls.append(float(found.right.sum()) / found.true)
+    found = claims_of(results, names, "object-detection").values()
+    recalls = [float(one.right.sum()) / one.true for one in found if one.true]
     return float(np.mean(recalls)) if recalls else 0.0
 
 
 def _confusion(results: Sequence[Examined], thresholds: Mapping[str, float]) -> list[dict[str, object]]:
     """Of the images that have a label, the share that is given each label; zero shares are left out."""
-    matrix: list[dict[str, object]] = []
-    for true in thresholds:
-        images = [r for r in results if true in r.annotation.labels]
-        for said, limit in thresholds.items():
-            given = sum(any(f.label == said and f.confidence >= limit for f in r.findings) for r in images)
-            if given:
-                matrix.append({"GroundTruthLabel": true, "PredictedLabel": said, "Value": given / len(images)})
-    return matrix
+    images: Counter[str] = Counter()
+    given: Counter[tuple[str, str]] = Counter()
+    for result in results:
+        said = [item.label for item in result.findings if item.confidence >= thresholds[item.label]]
+        images.update(result.annotation.labels)
+        given.update((true, name) for true in result.annotation.labels for name in said)
+    return [
+        {"GroundTruthLabel": true, "PredictedLabel": name, "Value": given[true, name] / images[true]}
+        for true in thresholds
+        for name in thresholds
+        if given[true, name]
+    ]
 
 
 def _time(at: datetime) -> str:

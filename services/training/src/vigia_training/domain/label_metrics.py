@@ -51,8 +51,7 @@ def best(found: Claims) -> Measures:
     counted = np.arange(1, len(found.confidences) + 1)
     hits = np.cumsum(found.right)
     f1 = 2 * hits / np.maximum(counted + found.true, 1)
-    # Equal confidences count together: only the last of each may be a cut.
-    ends = np.flatnonzero(np.append(np.diff(found.confidences) != 0, True)) if len(counted) else counted
+    ends = _cuts(found)
     if not found.true or not hits.any():
         return Measures(0.5, 0.0, 0.0, 0.0)
     cut = int(ends[int(np.argmax(f1[ends]))])
@@ -61,13 +60,24 @@ def best(found: Claims) -> Measures:
     return Measures(threshold, float(hits[cut] / counted[cut]), float(hits[cut] / found.true), float(f1[cut]))
 
 
+def curve(found: Claims) -> tuple[Floats, Floats]:
+    """Recall and precision with every cut between two confidences, from the surest claim down."""
+    cuts = _cuts(found)
+    hits = np.cumsum(found.right)[cuts]
+    return hits / max(found.true, 1), hits / (cuts + 1)
+
+
+def _cuts(found: Claims) -> NDArray[np.intp]:
+    """Equal confidences count together: only the last of each may be a cut."""
+    different = np.diff(found.confidences) != 0
+    return np.flatnonzero(np.append(different, True)) if len(found.confidences) else np.zeros(0, np.intp)
+
+
 def average_precision(found: Claims) -> float:
     """Area under the curve of precision, made falling, over recall (all points); 0 where nothing is there to find."""
     if not found.true:
         return 0.0
-    hits = np.cumsum(found.right)
-    recall = hits / found.true
-    precision = hits / np.arange(1, len(hits) + 1)
+    recall, precision = curve(found)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * falling))
 

@@ -1,4 +1,4 @@
-"""Which labelled images test, where the customer gave no test dataset."""
+"""Which labelled images test, where the customer gave no test dataset, and which are held back together."""
 
 from __future__ import annotations
 
@@ -10,26 +10,54 @@ TEST_SHARE = 0.2
 
 
 def split_labelled(
-    labels: Sequence[Sequence[str]], seed: int, share: float = TEST_SHARE
+    labels: Sequence[Sequence[str]], seed: int, share: float = TEST_SHARE, groups: Sequence[int] | None = None
 ) -> tuple[list[int], list[int]]:
     """Indices for training and for testing, both ascending; ``labels`` are those of each image.
 
-    A ``share`` of the images of each label tests, and the same of those without any. The rarest label chooses first, so
-    that it keeps images on both sides; one with a single image keeps it for training.
+    A ``share`` of the images of each label tests, and the same of those without any; at most half of them, or that
+    share where it is more, so a label with a single image keeps it for training. ``groups``: images of one number stay
+    on one side, so with large groups somewhat fewer test, or more. The rarest label chooses first.
     """
     rng = np.random.default_rng(seed)
+    numbers = list(range(len(labels))) if groups is None else list(groups)
+    sizes: dict[int, dict[str, int]] = {}
     members: dict[str, list[int]] = {}
-    for index, names in enumerate(labels):
+    for names, number in zip(labels, numbers, strict=True):
         for name in names or ("",):
-            members.setdefault(name, []).append(index)
+            size = sizes.setdefault(number, {})
+            size[name] = size.get(name, 0) + 1
+            members.setdefault(name, []).append(number)
+    most = {
+        name: max(len(images) // 2, min(round(share * len(images)), len(images) - 1))
+        for name, images in members.items()
+    }
+    tested = dict.fromkeys(members, 0)
     test: set[int] = set()
-    train: set[int] = set()
+    decided: set[int] = set()
     for name in sorted(members, key=lambda name: (len(members[name]), name)):
-        images = members[name]
-        wanted = max(round(share * len(images)), min(1, len(images) - 1))
-        missing = wanted - sum(index in test for index in images)
-        free = [index for index in images if index not in test and index not in train]
-        chosen = rng.permutation(free)[: max(missing, 0)].tolist()
-        test.update(chosen)
-        train.update(index for index in free if index not in test)
-    return [index for index in range(len(labels)) if index not in test], sorted(test)
+        wanted = max(round(share * len(members[name])), min(1, most[name]))
+        order = [number for number in rng.permutation(members[name]).tolist() if number not in decided]
+        # More than wanted only where groups are so large that without one there would be hardly any.
+        for limit, enough in ((wanted, wanted), (most[name], (wanted + 1) // 2)):
+            for number in order:
+                size = sizes[number]
+                fits = all(tested[one] + count <= most[one] for one, count in size.items())
+                if tested[name] < enough and number not in test and fits and tested[name] + size[name] <= limit:
+                    test.add(number)
+                    for one, count in size.items():
+                        tested[one] += count
+        decided.update(members[name])
+    return (
+        [index for index, number in enumerate(numbers) if number not in test],
+        [index for index, number in enumerate(numbers) if number in test],
+    )
+
+
+def untested(labels: Sequence[Sequence[str]], testing: Sequence[int]) -> list[str]:
+    """Labels of two images or more of which none tests, sorted."""
+    counts: dict[str, int] = {}
+    for names in labels:
+        for name in names:
+            counts[name] = counts.get(name, 0) + 1
+    known = {name for index in testing for name in labels[index]}
+    return sorted(name for name, count in counts.items() if count > 1 and name not in known)

@@ -19,9 +19,11 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from vigia_contracts.training import ClassMetrics, ModelMetrics
 from vigia_training.domain import intervals
+from vigia_training.domain.curves import points, thinned
 from vigia_training.domain.dataset import Entry
 from vigia_training.domain.evaluation import Judged, Overlap
 from vigia_training.domain.intervals import Estimate, Rate
+from vigia_training.domain.reliability import Reliability, reliability
 from vigia_training.domain.suspicions import DataWarning, suspicions
 
 FORMAT: Final = "vigia-report/1"
@@ -46,8 +48,9 @@ _LEAST_IMAGES = 5
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What a report is made of. ``digests``: of the images' bytes, by address; ``pixels``: of one image.
+    """What a report is made of. ``pixels``: of one image; ``model_pixels``: of what the model sees of it.
 
+    By address of each image, ``parts``: a number, the same of images that show one part, and ``digests`` of the bytes.
     ``notes``: what training itself has to say of the data.
     """
 
@@ -61,6 +64,8 @@ class Evaluated:
     learn: Sequence[Entry]
     metrics: ModelMetrics
     pixels: int
+    model_pixels: int
+    parts: Mapping[str, int]
     digests: Mapping[str, str]
     provenance: Mapping[str, str]
     notes: Sequence[str] = ()
@@ -112,16 +117,6 @@ class Curves:
     roc: list[tuple[float, float]]
     precision_recall: list[tuple[float, float]]
     errors: list[tuple[float, float | None, float | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """Answers whose confidence lies in ``low``..``high``: its mean, and how many were right."""
-
-    low: float
-    high: float
-    confidence: float | None
-    right: Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +194,9 @@ class Report:
 def report(given: Evaluated) -> Report:
     """The report of a version that was judged on at least one image."""
     results = given.results
-    bins, error = _reliability(results)
+    confidence = np.array([r.confidence for r in results], dtype=np.float64)
+    right = np.array([r.is_anomalous == r.entry.anomalous for r in results])
+    bins, error = reliability(confidence, right, 0.5, _CONFIDENCE_BINS)
     return Report(
         format=FORMAT,
         model_arn=given.arn,
@@ -210,7 +207,15 @@ def report(given: Evaluated) -> Report:
         training_images=given.metrics.training_images,
         test_images=len(results),
         interval=0.95,
-        warnings=suspicions(results, given.learn, given.digests, given.notes, given.labels),
+        warnings=suspicions(
+            results,
+            given.learn,
+            given.digests,
+            given.notes,
+            given.labels,
+            given.model_pixels / given.pixels,
+            given.parts,
+        ),
         image=_image(results, given.metrics),
         labels=_labels(results, given.metrics.classes),
         sizes=_sizes(results, given.pixels),
@@ -320,7 +325,7 @@ def _trade_off(results: Sequence[Judged], current: float) -> list[TradeOff]:
     # From one cut to the next, misses never fall and false rejects never rise. A cut is beaten by the next where that
     # misses no more, and by the one before where that rejects no more.
     best = np.append(np.diff(misses) > 0, True) & np.append(True, np.diff(rejects) < 0)
-    frontier = _thinned(cuts[best], _BEST)
+    frontier = thinned(cuts[best], _BEST)
     thresholds = np.unique([current, *_ROUND, *frontier])
     rows = []
     counts = (errors.tolist() for errors in _errors(thresholds, normal, anomalous))
@@ -357,39 +362,9 @@ def _curves(results: Sequence[Judged]) -> Curves:
     scores = np.array([r.score for r in results], dtype=np.float64)
     false, true, _ = roc_curve(truth, scores)
     precision, recall, _ = precision_recall_curve(truth, scores, drop_intermediate=True)
-    return Curves(_points(false, true), _points(recall[::-1], precision[::-1]), errors)
-
-
-def _points(x: Floats, y: Floats) -> list[tuple[float, float]]:
-    kept = _thinned(np.stack([x, y], axis=1), _CURVE_POINTS)
-    return [(float(a), float(b)) for a, b in kept]
-
-
-def _thinned(values: Floats, most: int) -> Floats:
-    """At most so many of the values, evenly, with the first and the last."""
-    if len(values) <= most:
-        return values
-    kept: Floats = values[np.linspace(0, len(values) - 1, most).round().astype(int)]
-    return kept
+    return Curves(points(false, true, _CURVE_POINTS), points(recall[::-1], precision[::-1], _CURVE_POINTS), errors)
 
 
 def _histogram(results: Sequence[Judged]) -> Histogram:
     counts = [np.histogram(_scores(results, flag), bins=_BINS, range=(0, 1))[0].tolist() for flag in (False, True)]
     return Histogram(*counts)
-
-
-def _reliability(results: Sequence[Judged]) -> tuple[list[Reliability], float]:
-    """Bins of confidence, 0.5 to 1, and the mean distance of confidence from the share of right answers in them."""
-    edges = np.linspace(0.5, 1, _CONFIDENCE_BINS + 1)
-    confidence = np.array([r.confidence for r in results], dtype=np.float64)
-    right = np.array([r.is_anomalous == r.entry.anomalous for r in results])
-    places = np.clip(np.searchsorted(edges, confidence, "right") - 1, 0, _CONFIDENCE_BINS - 1)
-    bins, error = [], 0.0
-    for number, (low, high) in enumerate(pairwise(edges.tolist())):
-        here = places == number
-        hits = intervals.rate(int(right[here].sum()), int(here.sum()))
-        mean = float(confidence[here].mean()) if hits.total else None
-        if mean is not None and hits.value is not None:
-            error += hits.total / len(results) * abs(mean - hits.value)
-        bins.append(Reliability(low, high, mean, hits))
-    return bins, error
