@@ -36,7 +36,11 @@ class Examined:
 
 
 def measure_labels(
-    results: Sequence[Examined], labels: Sequence[str], kind: LabelKind, training_images: int
+    results: Sequence[Examined],
+    labels: Sequence[str],
+    kind: LabelKind,
+    training_images: int,
+    warnings: Sequence[str] = (),
 ) -> ModelMetrics:
     """Per label at the threshold with the best F1 over these images, and the means over labels that occur in them."""
     measured = []
@@ -72,6 +76,7 @@ def measure_labels(
         labels=measured,
         training_images=training_images,
         test_images=len(results),
+        warnings=list(warnings),
     )
 
 
