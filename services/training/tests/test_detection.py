@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from vigia_training.app.any_kind import train_any
 from vigia_training.app.train import Options, Result, Task
 from vigia_training.domain.errors import BadData
-from vigia_training.learning.detection.boxes import pairwise_iou, suppress
 from vigia_training.learning.detection.annotated import Annotated
+from vigia_training.learning.detection.boxes import pairwise_iou, suppress
 from vigia_training.learning.detection.crops import Cropper, Variation
 from vigia_training.learning.detection.loss import Truth, detection_loss
 from vigia_training.learning.label_budget import DetectionBudget

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +48,10 @@ def test_images_beyond_the_bound_are_left_out_at_random_but_no_label_is() -> Non
     assert some == fitting(labels, weights, 420, 0) != fitting(labels, weights, 420, 1)
 
 
+def _open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_images_that_do_not_fit_in_memory_are_kept_all_the_same() -> None:
     rng = np.random.default_rng(0)
     shapes = [(int(rng.integers(5, 40)), int(rng.integers(5, 40)), 3) for _ in range(60)]
@@ -61,12 +65,12 @@ def test_images_that_do_not_fit_in_memory_are_kept_all_the_same() -> None:
         for shape in shapes
     ]
     sizes = [image.pixels.size for image in images]
-    files = len(os.listdir("/proc/self/fd"))
+    files = _open_files()
     keeping = Keeping(sizes, memory=sum(sizes[:20]) + 5)
     kept = [keeping.keep(image) for image in images]
     assert [one.pixels is image.pixels for one, image in zip(kept, images, strict=True)] == [True] * 20 + [False] * 40
     for one, image in zip(kept, images, strict=True):
         assert np.array_equal(one.pixels, image.pixels)
     # However many images: one file.
-    assert len(os.listdir("/proc/self/fd")) - files <= 2
+    assert _open_files() - files <= 2
     assert all(isinstance(one.pixels.base, np.memmap) or one.pixels.base is None for one in kept)

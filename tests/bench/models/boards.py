@@ -1,7 +1,7 @@
 """Defects of circuit boards as boxes (DeepPCB's tested images, without their templates).
 
-Not in the repository: a folder ``deeppcb`` with ``train`` and ``test``, in each JPEGs and beside each a text file with a
-line per box: left, top, right, bottom, and the number of the class, from 1 on.
+Not in the repository: a folder ``deeppcb`` with ``train`` and ``test``, in each JPEGs and beside each a text file with
+a line per box: left, top, right, bottom, and the number of the class, from 1 on.
 """
 
 from __future__ import annotations

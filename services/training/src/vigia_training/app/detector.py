@@ -11,7 +11,6 @@ from vigia_runtime.logging import get_logger
 from vigia_training.app.images import Read, in_order
 from vigia_training.app.label_data import LabelData, Learnt, pixels_of
 from vigia_training.app.train import Options, Task
-from vigia_training.domain.annotations import Annotation
 from vigia_training.domain.label_split import split_labelled
 from vigia_training.domain.scale import TINY, detector_size, tiny
 from vigia_training.learning.backbone import load_backbone

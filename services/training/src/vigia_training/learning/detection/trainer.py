@@ -128,7 +128,7 @@ def _quick(detector: Detector, device: torch.device) -> bool:
     for block in list(detector.backbone.blocks)[_FROZEN_BLOCKS:]:
         for layer in block.modules():
             if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-                layer.forward = _in_float32(layer.forward)
+                layer.forward = _in_float32(layer.forward)  # type: ignore[method-assign, assignment]
     return True
 
 
