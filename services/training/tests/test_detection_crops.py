@@ -53,6 +53,13 @@ def test_where_there_are_many_objects_fewer_are_pasted() -> None:
     assert shown(2) > shown(3000) + 0.4
 
 
+def test_large_objects_are_shown_whole() -> None:
+    cropper = Cropper([image((40, 30, 150, 140))], 160, Variation(paste=0.0), np.random.default_rng(1))
+    crops = [cropper.draw() for _ in range(40)]
+    # Four small crops side by side would cut it.
+    assert np.mean([len(crop.boxes) == 1 for crop in crops]) > 0.6
+
+
 @pytest.mark.parametrize(
     ("place", "stretch"), [((31.4, 12.8), (1.3, 0.8)), ((-40, 170), (0.7, 0.7)), ((50, 60), (1.0, 1.0))]
 )

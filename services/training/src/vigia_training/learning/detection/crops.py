@@ -42,6 +42,8 @@ class Variation:
 
 #: Share of crops that are placed so that they hold a box.
 _AIMED = 0.7
+#: Crops are glued together where half of the objects measure less than such a share of a crop's side.
+_GLUED_SIDE = 0.3
 #: With more objects than these, crops show enough places as they are, and fewer are pasted.
 _FEW = 1000
 #: What is pasted comes with so much around the object, as shares of its sides, and at least so many pixels.
@@ -61,11 +63,13 @@ class Cropper:
             for box, label in enumerate(image.classes.tolist()):
                 found.setdefault(label, []).append((number, box))
         self._members = [found[label] for label in sorted(found)]
+        sides = [float((box[2:] - box[:2]).max()) for image in images for box in image.boxes]
+        self._mosaic = bounds.mosaic if not sides or np.median(sides) < _GLUED_SIDE * side else 0.0
         self._paste = bounds.paste * min(1.0, _FEW / max(1, sum(map(len, self._members))))
 
     def draw(self) -> Annotated:
         """One varied crop; some are four smaller ones side by side, which shows more boxes and borders."""
-        if self._rng.random() >= self._bounds.mosaic:
+        if self._rng.random() >= self._mosaic:
             return self._crop(self._side, self._side)
         half = self._side // 2
         split_x, split_y = self._rng.integers(half * 3 // 4, half * 5 // 4 + 1, 2).tolist()

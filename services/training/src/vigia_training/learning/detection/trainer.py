@@ -122,7 +122,7 @@ def _quick(detector: Detector, device: torch.device) -> bool:
     On a processor those that learn of one channel at a time are not: their gradients are slow there.
     """
     if device.type != "cpu":
-        return True
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if not torch.cpu._is_amx_tile_supported():
         return False
     for block in list(detector.backbone.blocks)[_FROZEN_BLOCKS:]:
