@@ -39,7 +39,7 @@ def learn_detector(data: LabelData, read: Read, task: Task, options: Options, te
     chosen = fitting([one.names(data.kind) for one in data.learn], weights, room(), task.seed)
     warnings = _warnings(data, objects, (width, height), len(chosen))
     for warning in warnings:
-        log.warning("before a long training", model_arn=task.arn, warning=warning)
+        log.warning("the images may teach less than they should", model_arn=task.arn, warning=warning)
     index = {name: number for number, name in enumerate(data.labels)}
 
     def load(number: int) -> Annotated:
@@ -47,7 +47,7 @@ def learn_detector(data: LabelData, read: Read, task: Task, options: Options, te
         ratio = np.array([wide / sizes[number][0], high / sizes[number][1]] * 2, np.float32)
         corners = [(b.left, b.top, b.left + b.width, b.top + b.height) for b in one.boxes or ()]
         return Annotated(
-            letterbox_area(pixels_of(one, read), width, height)[:high, :wide],
+            letterbox_area(pixels_of(one, read), width, height)[:high, :wide].copy(),
             np.reshape(np.asarray(corners, np.float32), (-1, 4)) * ratio,
             np.asarray([index[b.label] for b in one.boxes or ()], np.int64),
             np.zeros((0, 4), np.float32),
