@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from structlog.testing import capture_logs
 
 from vigia_training.app.any_kind import train_any
 from vigia_training.app.train import Options, Result, Task
 from vigia_training.domain.errors import BadData
+from vigia_training.learning.detection.annotated import Annotated
 from vigia_training.learning.detection.boxes import pairwise_iou, suppress
-from vigia_training.learning.detection.crops import Annotated, Cropper, Variation
+from vigia_training.learning.detection.crops import Cropper, Variation
 from vigia_training.learning.detection.loss import Truth, detection_loss
 from vigia_training.learning.label_budget import DetectionBudget
 from vigia_vision import Artifact, Session
@@ -148,6 +150,25 @@ def test_the_artifact_is_whole_and_its_golden_samples_hold(result: Result) -> No
 def test_the_same_job_gives_the_same_artifact(boards: Boards) -> None:
     few = Options(threads=2, detection=DetectionBudget(iterations=4, batch=2, crop=64))
     assert run(boards, few).artifact.digest == run(boards, few).artifact.digest
+
+
+def test_objects_that_are_hardly_seen_are_told_of_before_the_long_part() -> None:
+    boards = make_boards(12, seed=2)
+    thin = {"class_id": 0, "left": 20, "top": 20, "width": 2, "height": 12}
+    lines = [*boards.lines, line("s3://boards/3.jpg", [thin])]
+    told: list[str] = []
+    few = Options(threads=2, detection=DetectionBudget(iterations=2, batch=2, crop=64))
+    with capture_logs() as logs:
+        result = train_any(
+            Task(ARN, "boards", "1", Boards(lines, {}).manifest, boards.manifest),
+            boards.read,
+            few,
+            lambda stage, share: told.extend(log["warning"] for log in logs if stage == "training"),
+        )
+    (warning,) = result.metrics.warnings
+    assert warning.startswith("1 of ")
+    assert "in 1 images, are under 4 pixels on their shorter side at the model's resolution, 192x160" in warning
+    assert told[0] == warning
 
 
 def test_the_evaluation_files_have_the_shapes_of_the_guide(result: Result) -> None:

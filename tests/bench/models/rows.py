@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from tests.bench.models.boards import BOARDS
+from tests.bench.models.row import Goal, Row
 from tests.bench.models.sets import Picture, Set, by_part, color_of, cookies, passed_off, tiles
 from tests.video import filmed
 from vigia_training.app.train import Options, Result, Task, train
@@ -20,26 +22,6 @@ from vigia_vision import Session
 
 #: False rejects that models of normal images alone are asked for where a row's goal is about that rate.
 NOMINAL = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """One number of a row: what it should be, and what others reached, as text."""
-
-    name: str
-    goal: str
-    reference: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``measure(folder, draw)`` gives the numbers of one draw, None where the images are not there."""
-
-    name: str
-    about: str
-    draws: int
-    goals: tuple[Goal, ...]
-    measure: Callable[[Path, int], dict[str, float] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,4 +316,5 @@ ROWS = (
         (Goal("AUROC lost, 10% hidden", "≤ 0.01"), Goal("AUROC lost, 40% hidden", "≤ 0.03")),
         _hidden,
     ),
+    *BOARDS,
 )

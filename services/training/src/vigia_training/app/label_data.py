@@ -47,12 +47,13 @@ class LabelData:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """A graph and what it takes."""
+    """A graph and what it takes; ``warnings``: what the user should know of what it was learnt from."""
 
     model: bytes
     outputs: tuple[TensorSpec, ...]
     input: InputContract
     provenance: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> LabelData:

@@ -67,7 +67,8 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
     for annotation in data.test:
         results.append(Examined(annotation, *data.sizes[annotation.uri], session.find(read(annotation.uri), 0.0)))
         tell("evaluating", len(results) / len(data.test))
-    metrics = measure_labels(results, data.labels, data.kind, len(data.learn), data.warnings)
+    notes = [*data.warnings, *learnt.warnings]
+    metrics = measure_labels(results, data.labels, data.kind, len(data.learn), notes)
     golden, files = _golden(data.test, read, session)
     thresholds = tuple(label.threshold for label in metrics.labels)
     manifest = draft.model_copy(

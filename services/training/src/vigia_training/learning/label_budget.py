@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class DetectionBudget:
     """Optimiser steps, crops in each, and their side in pixels (a multiple of 32)."""
 
-    iterations: int = 1500
+    iterations: int = 2000
     batch: int = 8
     crop: int = 256
 

@@ -1,4 +1,4 @@
-"""Varied crops of annotated images: place, size, orientation, light, and several glued together."""
+"""Varied crops of annotated images: place, size, orientation, light, several glued together, objects pasted in."""
 
 from __future__ import annotations
 
@@ -7,30 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Annotated:
-    """An image uint8 ``[H, W, 3]`` at the model's scale; boxes float32 ``[n, 4]`` in its pixels, classes ``[n]``.
-
-    ``ignored`` ``[m, 4]``: regions where something is cut so far that neither a box nor its absence can be taught.
-    """
-
-    pixels: Pixels
-    boxes: Floats
-    classes: Ints
-    ignored: Floats
+from vigia_training.learning.detection.annotated import (
+    Annotated,
+    Floats,
+    Pixels,
+    around,
+    moved,
+    orient,
+    put,
+    together,
+    window,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """Bounds of the random changes. ``turn``: quarter turns and top-down flips, where orientation says nothing."""
+    """Bounds of the random changes. ``turn``: quarter turns and top-down flips, where orientation says nothing.
+
+    ``paste``: objects pasted into a crop, on average, where there are few; and as many places without one.
+    """
 
     scale: float = 0.25
     stretch: float = 0.1
@@ -40,12 +37,20 @@ class Variation:
     contrast: float = 0.2
     mosaic: float = 0.5
     resample: float = 0.6
+    paste: float = 1.0
 
 
-#: A box of which less is visible in a crop is neither taught nor held against the model.
-_VISIBLE = 0.6
 #: Share of crops that are placed so that they hold a box.
 _AIMED = 0.7
+#: Crops are glued together where half of the objects measure less than such a share of a crop's side.
+_GLUED_SIDE = 0.3
+#: With more objects than these, crops show enough places as they are, and fewer are pasted.
+_FEW = 1000
+#: What is pasted comes with so much around the object, as shares of its sides, and at least so many pixels.
+_AROUND = (0.15, 0.6)
+_LEAST_AROUND = 2.0
+#: It covers at most so much of a crop's sides.
+_PASTED_SIDE = 0.6
 
 
 class Cropper:
@@ -58,10 +63,13 @@ class Cropper:
             for box, label in enumerate(image.classes.tolist()):
                 found.setdefault(label, []).append((number, box))
         self._members = [found[label] for label in sorted(found)]
+        sides = [float((box[2:] - box[:2]).max()) for image in images for box in image.boxes]
+        self._mosaic = bounds.mosaic if not sides or np.median(sides) < _GLUED_SIDE * side else 0.0
+        self._paste = bounds.paste * min(1.0, _FEW / max(1, sum(map(len, self._members))))
 
     def draw(self) -> Annotated:
         """One varied crop; some are four smaller ones side by side, which shows more boxes and borders."""
-        if self._rng.random() >= self._bounds.mosaic:
+        if self._rng.random() >= self._mosaic:
             return self._crop(self._side, self._side)
         half = self._side // 2
         split_x, split_y = self._rng.integers(half * 3 // 4, half * 5 // 4 + 1, 2).tolist()
@@ -71,13 +79,8 @@ class Cropper:
             for top, bottom in ((0, split_y), (split_y, self._side)):
                 part = self._crop(right - left, bottom - top)
                 pixels[top:bottom, left:right] = part.pixels
-                parts.append(_moved(part, left, top))
-        return Annotated(
-            pixels,
-            np.concatenate([p.boxes for p in parts]),
-            np.concatenate([p.classes for p in parts]),
-            np.concatenate([p.ignored for p in parts]),
-        )
+                parts.append(moved(part, left, top))
+        return together(pixels, parts)
 
     def _crop(self, width: int, height: int) -> Annotated:
         rng, bounds = self._rng, self._bounds
@@ -86,14 +89,58 @@ class Cropper:
         turned = bounds.turn and rng.random() < 0.5
         if turned:
             width, height = height, width
-        stretch_x = stretch_y = 1.0
-        if rng.random() < bounds.resample:
-            scale = float(np.exp(rng.uniform(-1, 1) * np.log1p(bounds.scale)))
-            ratio = float(np.exp(rng.uniform(-0.5, 0.5) * np.log1p(bounds.stretch)))
-            stretch_x, stretch_y = scale * ratio, scale / ratio
-        crop = _window(image, aim, width, height, stretch_x, stretch_y, rng)
-        crop = _orient(crop, turned, bounds.flip and bool(rng.random() < 0.5), bounds.turn and bool(rng.random() < 0.5))
+        stretch = self._stretch()
+        left, top = around(image, aim, width / stretch[0], height / stretch[1], rng)
+        crop = self._pasted(self._oriented(window(image, left, top, width, height, stretch), turned))
         return Annotated(_photograph(crop.pixels, rng, bounds), crop.boxes, crop.classes, crop.ignored)
+
+    def _stretch(self) -> tuple[float, float]:
+        """Pixels of the crop for one of the image, across and down."""
+        rng, bounds = self._rng, self._bounds
+        if rng.random() >= bounds.resample:
+            return 1.0, 1.0
+        scale = float(np.exp(rng.uniform(-1, 1) * np.log1p(bounds.scale)))
+        ratio = float(np.exp(rng.uniform(-0.5, 0.5) * np.log1p(bounds.stretch)))
+        return scale * ratio, scale / ratio
+
+    def _oriented(self, crop: Annotated, turned: bool) -> Annotated:
+        rng, bounds = self._rng, self._bounds
+        return orient(crop, turned, bounds.flip and bool(rng.random() < 0.5), bounds.turn and bool(rng.random() < 0.5))
+
+    def _pasted(self, crop: Annotated) -> Annotated:
+        """With objects of any image in it, classes alike, and with as many pieces that hold none.
+
+        The latter are cut out and put in the same way: an edge around a piece says nothing about what it shows.
+        """
+        if not self._members or not self._paste:
+            return crop
+        height, width = crop.pixels.shape[:2]
+        share = width * height / self._side**2
+        for wanted in (True, False):
+            for _ in range(int(self._rng.poisson(self._paste * share))):
+                piece = self._piece(wanted, width, height)
+                crop = crop if piece is None else put(crop, piece, self._rng)
+        return crop
+
+    def _piece(self, wanted: bool, width: int, height: int) -> Annotated | None:
+        """An object with some of what lies around it, or a place of such a size that shows none; None when it fails."""
+        rng = self._rng
+        members = self._members[int(rng.integers(len(self._members)))]
+        number, index = members[int(rng.integers(len(members)))]
+        box, (deep, far) = self._images[number].boxes[index], self._images[number].pixels.shape[:2]
+        margin = np.maximum(rng.uniform(*_AROUND, 4) * np.tile(box[2:] - box[:2], 2), _LEAST_AROUND)
+        left, top = np.maximum(box[:2] - margin[:2], 0).tolist()
+        span_x, span_y = (np.minimum(box[2:] + margin[2:], (far, deep)) - (left, top)).tolist()
+        if not wanted:
+            number = int(rng.integers(len(self._images)))
+            left, top = around(self._images[number], None, span_x, span_y, rng)
+        stretch, turned = self._stretch(), self._bounds.turn and bool(rng.random() < 0.5)
+        wide, high = max(1, round(span_x * stretch[0])), max(1, round(span_y * stretch[1]))
+        across, down = (high, wide) if turned else (wide, high)
+        if across > _PASTED_SIDE * width or down > _PASTED_SIDE * height:
+            return None
+        piece = self._oriented(window(self._images[number], left, top, wide, high, stretch), turned)
+        return piece if wanted or not len(piece.boxes) + len(piece.ignored) else None
 
     def _aim(self) -> tuple[int, Floats | None]:
         """An image, and the box that the crop has to show, if any."""
@@ -102,95 +149,6 @@ class Cropper:
             number, box = members[int(self._rng.integers(len(members)))]
             return number, self._images[number].boxes[box]
         return int(self._rng.integers(len(self._images))), None
-
-
-def _window(
-    image: Annotated,
-    aim: Floats | None,
-    width: int,
-    height: int,
-    stretch_x: float,
-    stretch_y: float,
-    rng: np.random.Generator,
-) -> Annotated:
-    """``width`` x ``height`` pixels of the image seen at a factor; outside it is grey."""
-    high, wide = image.pixels.shape[:2]
-    span_x, span_y = width / stretch_x, height / stretch_y
-    left = _place(wide, span_x, None if aim is None else (float(aim[0]), float(aim[2])), rng)
-    top = _place(high, span_y, None if aim is None else (float(aim[1]), float(aim[3])), rng)
-    if stretch_x == 1 and stretch_y == 1:
-        left, top = round(left), round(top)
-    source = Image.fromarray(image.pixels)
-    matrix = (1 / stretch_x, 0.0, float(left), 0.0, 1 / stretch_y, float(top))
-    pixels = np.asarray(
-        source.transform(
-            (width, height),
-            Image.Transform.AFFINE,
-            matrix,
-            resample=Image.Resampling.BILINEAR,
-            fillcolor=(127, 127, 127),
-        )
-    )
-    scale = np.array([stretch_x, stretch_y, stretch_x, stretch_y], np.float32)
-    offset = np.array([left, top, left, top], np.float32)
-    return _clip(
-        Annotated(pixels, (image.boxes - offset) * scale, image.classes, (image.ignored - offset) * scale),
-        width,
-        height,
-    )
-
-
-def _place(length: int, span: float, aim: tuple[float, float] | None, rng: np.random.Generator) -> float:
-    """Where a window of ``span`` pixels begins on a side of ``length``: around the aim, else anywhere."""
-    low, high = min(0.0, length - span), max(0.0, length - span)
-    if aim is not None:
-        first, last = sorted((aim[1] - span, aim[0]))
-        # A box larger than the window is shown by any part of it.
-        low, high = max(low, min(first, high)), min(high, max(last, low))
-    return float(rng.uniform(low, high)) if high > low else low
-
-
-def _clip(crop: Annotated, width: int, height: int) -> Annotated:
-    limits = np.array([width, height, width, height], np.float32)
-
-    def clipped(boxes: Floats) -> tuple[Floats, Floats]:
-        inner = np.clip(boxes, 0, limits).astype(np.float32)
-        return inner, np.asarray(_areas(inner) / np.maximum(_areas(boxes), 1e-6), np.float32)
-
-    boxes, share = clipped(crop.boxes)
-    ignored, rest = clipped(crop.ignored)
-    keep, cut = share >= _VISIBLE, (share > 0) & (share < _VISIBLE)
-    return Annotated(crop.pixels, boxes[keep], crop.classes[keep], np.concatenate([boxes[cut], ignored[rest > 0]]))
-
-
-def _areas(boxes: Floats) -> Floats:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), np.float32)
-
-
-def _orient(crop: Annotated, turned: bool, mirrored: bool, upended: bool) -> Annotated:
-    pixels, boxes, ignored = crop.pixels, crop.boxes, crop.ignored
-    if turned:  # rows become columns
-        pixels = pixels.transpose(1, 0, 2)
-        boxes, ignored = boxes[:, [1, 0, 3, 2]], ignored[:, [1, 0, 3, 2]]
-    height, width = pixels.shape[:2]
-    if mirrored:
-        pixels = pixels[:, ::-1]
-        boxes, ignored = (_flipped(b, width, 0) for b in (boxes, ignored))
-    if upended:
-        pixels = pixels[::-1]
-        boxes, ignored = (_flipped(b, height, 1) for b in (boxes, ignored))
-    return Annotated(np.ascontiguousarray(pixels), boxes, crop.classes, ignored)
-
-
-def _flipped(boxes: Floats, length: int, axis: int) -> Floats:
-    result = boxes.copy()
-    result[:, axis], result[:, axis + 2] = length - boxes[:, axis + 2], length - boxes[:, axis]
-    return result
-
-
-def _moved(crop: Annotated, left: int, top: int) -> Annotated:
-    offset = np.array([left, top, left, top], np.float32)
-    return Annotated(crop.pixels, crop.boxes + offset, crop.classes, crop.ignored + offset)
 
 
 def _photograph(pixels: Pixels, rng: np.random.Generator, bounds: Variation) -> Pixels:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vigia_training.learning.backbone import Backbone
-from vigia_training.learning.detection.crops import Annotated, Cropper, Variation
+from vigia_training.learning.detection.annotated import Annotated
+from vigia_training.learning.detection.crops import Cropper, Variation
 from vigia_training.learning.detection.loss import Truth, detection_loss
 from vigia_training.learning.detection.network import STRIDES, Detector, centres
 from vigia_training.learning.label_budget import DetectionBudget
 
-#: Stages of the backbone whose weights stay: edges and textures are the same everywhere, and cost most to learn.
+#: Stages of the backbone whose weights stay: edges and textures are the same everywhere, and cost most to learn. So do
+#: filters of one channel each, wherever they are.
 _FROZEN_BLOCKS = 2
 _RATE = 1e-3
 _BACKBONE_RATE = 3e-4
@@ -24,6 +27,11 @@ _DECAY = 0.02
 _WARM_UP = 50
 _CLIP = 10.0
 _AVERAGE = 0.998
+#: So many of the objects are to fill at most such a share of a crop's sides, which are multiples of a step.
+_LARGE = 0.9
+_FILLED = 0.75
+_STEP = 32
+_LEAST_BATCH = 2
 
 
 def fit(
@@ -41,6 +49,8 @@ def fit(
     The same images, seed and device give the same weights.
     """
     torch.manual_seed(seed)
+    side, batch = views(images, budget)
+    cropper = Cropper(images, side, bounds, np.random.default_rng(seed))
     detector = Detector(backbone, classes).to(device).to(memory_format=torch.channels_last).train()
     slow = _unfreeze(detector)
     fast = [p for name, p in detector.named_parameters() if not name.startswith("backbone.")]
@@ -49,13 +59,14 @@ def fit(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, budget.iterations))
     average = copy.deepcopy(detector).requires_grad_(False)
-    cropper = Cropper(images, budget.crop, bounds, np.random.default_rng(seed))
-    at, stride = _cells(budget.crop, device)
-    for iteration in range(budget.iterations):
-        crops = [cropper.draw() for _ in range(budget.batch)]
-        batch = torch.from_numpy(np.stack([crop.pixels for crop in crops])).to(device)
-        logits, boxes = detector(batch)
-        loss = detection_loss(logits, boxes, at, stride, [_truth(crop, device) for crop in crops])
+    quick = _quick(detector, device)
+    at, stride = _cells(side, device)
+    for iteration, crops in enumerate(_drawn(cropper, batch, budget.iterations)):
+        pixels = torch.from_numpy(np.stack([crop.pixels for crop in crops])).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=quick):
+            logits, boxes = detector(pixels)
+        truths = [_truth(crop, device) for crop in crops]
+        loss = detection_loss(logits.float(), boxes.float(), at, stride, truths)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_([*fast, *slow], _CLIP)
@@ -66,11 +77,67 @@ def fit(
     return average.cpu().eval()
 
 
+def views(images: Sequence[Annotated], budget: DetectionBudget) -> tuple[int, int]:
+    """Side and number of a step's crops: larger and fewer than the budget's where most objects would not fit in."""
+    sides = [side for image in images for side in (image.boxes[:, 2:] - image.boxes[:, :2]).max(1).tolist()]
+    if not sides:
+        return budget.crop, budget.batch
+    wanted = float(np.quantile(sides, _LARGE)) / _FILLED
+    whole = max(max(image.pixels.shape[:2]) for image in images)
+    side = max(budget.crop, _STEP * math.ceil(min(wanted, whole) / _STEP))
+    return side, max(min(_LEAST_BATCH, budget.batch), round(budget.batch * (budget.crop / side) ** 2))
+
+
+def _drawn(cropper: Cropper, batch: int, times: int) -> Iterator[list[Annotated]]:
+    """So many batches; the next is drawn while the last is learnt from."""
+
+    def draw() -> list[Annotated]:
+        return [cropper.draw() for _ in range(batch)]
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(draw)
+        for number in range(times):
+            crops = waiting.result()
+            if number + 1 < times:
+                waiting = pool.submit(draw)
+            yield crops
+
+
 def _unfreeze(detector: Detector) -> list[nn.Parameter]:
-    learning = list(detector.backbone.blocks)[_FROZEN_BLOCKS:]
-    for block in learning:
-        block.requires_grad_(True)
-    return [parameter for block in learning for parameter in block.parameters()]
+    detector.backbone.requires_grad_(False)
+    learning = [
+        layer
+        for block in list(detector.backbone.blocks)[_FROZEN_BLOCKS:]
+        for layer in block.modules()
+        if isinstance(layer, nn.Conv2d) and layer.groups == 1
+    ]
+    for layer in learning:
+        layer.requires_grad_(True)
+    return [parameter for layer in learning for parameter in layer.parameters()]
+
+
+def _quick(detector: Detector, device: torch.device) -> bool:
+    """Whether convolutions are to be computed in bfloat16: where the machine multiplies matrices of them.
+
+    On a processor those that learn of one channel at a time are not: their gradients are slow there.
+    """
+    if device.type != "cpu":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if not torch.cpu._is_amx_tile_supported():
+        return False
+    for block in list(detector.backbone.blocks)[_FROZEN_BLOCKS:]:
+        for layer in block.modules():
+            if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+                layer.forward = _in_float32(layer.forward)  # type: ignore[method-assign, assignment]
+    return True
+
+
+def _in_float32(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def exact(x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return forward(x.float())
+
+    return exact
 
 
 def _rate(step: int, steps: int) -> float:
