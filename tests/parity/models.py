@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -73,7 +73,7 @@ def _encoded(pixels: np.ndarray, form: str, **options: int) -> bytes:
 
 @cache
 def trained(kind: Kind) -> Artifact:
-    """The model of that kind. Trained once in a session."""
+    """The model of that kind, one of them in int8. Trained once in a session."""
     labels = {
         "classification": [("bright",), ("dark",)] * 6,
         "multilabel-classification": [("bright",), ("dark",), ("bright", "dark")] * 4,
@@ -96,7 +96,8 @@ def trained(kind: Kind) -> Artifact:
     service = "lookoutvision" if kind.startswith("anomaly") else "rekognition"
     manifest = "\n".join(json.dumps(line) for line in lines).encode()
     task = Task(f"arn:aws:{service}:us-east-1:123456789012:model/{kind}/1", kind, "1", manifest)
-    artifact = train_any(task, objects.__getitem__, _SMALL, lambda stage, share: None).artifact
+    options = replace(_SMALL, precision="int8") if kind == "multilabel-classification" else _SMALL
+    artifact = train_any(task, objects.__getitem__, options, lambda stage, share: None).artifact
     assert artifact.manifest.kind == kind
     return artifact
 

@@ -89,6 +89,8 @@ async def test_every_kind_is_hosted_and_every_number_is_the_same(
         for output, numbers in mine.items():
             assert theirs[output].shape == numbers.shape
             np.testing.assert_allclose(theirs[output], numbers, rtol=CLOSE, atol=1e-6)
+    if kind == "multilabel-classification":
+        assert artifact.manifest.provenance["precision"].startswith("int8: ")
     if kind == "object-detection":
         assert sum(int((outputs["scores"] > 0).sum()) for outputs in here) > 10
     assert (await hosting.probe_again(name)).report is Report.READY
