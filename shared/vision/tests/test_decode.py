@@ -88,8 +88,20 @@ def test_no_bytes_and_no_pixels_are_refused() -> None:
 
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    with pytest.raises(DecodeError, match="scans"):
-        decode(JPEG + b"\xff\xda" * 200)
+    progressive = encoded("RGB", "JPEG", progressive=True)
+    first = JPEG.index(b"\xff\xda")
+    of_one_channel = JPEG[: first + 4] + b"\x01" + JPEG[first + 5 :]
+    for data in (progressive, of_one_channel):
+        with pytest.raises(DecodeError, match="scans"):
+            decode(data + b"\xff\xda" * 200)
+
+
+def test_what_follows_a_scan_of_all_channels_is_not_decoded() -> None:
+    first = JPEG.index(b"\xff\xda")
+    with pytest.raises(DecodeError, match="damaged"):
+        decode(JPEG[:-2] + JPEG[first:-2] * 200 + JPEG[-2:])
+    comment = b"\xff\xfe" + (402).to_bytes(2, "big") + b"\xff\xda" * 200
+    assert np.array_equal(decode(JPEG[:2] + comment + JPEG[2:]), decode(JPEG))
 
 
 @pytest.mark.parametrize(
