@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from tests.bench import classifier
 from tests.bench.models.sets import Picture, Set, by_part, color_of, cookies, passed_off, tiles
 from tests.video import filmed
 from vigia_training.app.train import Options, Result, Task, train
@@ -244,6 +245,10 @@ def _hidden(folder: Path, draw: int) -> dict[str, float] | None:
     return losses
 
 
+def _classifier(folder: Path, draw: int) -> dict[str, float]:
+    return classifier.measure()
+
+
 _REJECTS = (
     Goal("real false rejects", "≤ 0.04, asked for 0.02", "probe 0.037 to 0.075"),
     Goal("stated at most", ""),
@@ -315,5 +320,18 @@ ROWS = (
         3,
         (Goal("AUROC lost, 10% hidden", "≤ 0.01"), Goal("AUROC lost, 40% hidden", "≤ 0.03")),
         _hidden,
+    ),
+    Row(
+        "classifier-speed",
+        "classifier of 224x224 pixels, one image a run on each core",
+        1,
+        (
+            Goal("images/s int8", "≥ 700", "887, another machine"),
+            Goal("images/s float32", ""),
+            Goal("OpenVINO int8", "", "its own asynchronous loop, the same graph, taking turns"),
+            Goal("OpenVINO float32", "", "in bfloat16 where the processor has it"),
+            Goal("of OpenVINO", "≥ 0.8"),
+        ),
+        _classifier,
     ),
 )
