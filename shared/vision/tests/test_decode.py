@@ -6,6 +6,7 @@ import io
 import struct
 import time
 import zlib
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -145,3 +146,15 @@ def test_the_header_tells_the_size(width: int, height: int, kind: str) -> None:
     info = probe(data)
     assert (info.width, info.height) == (width, height)
     assert decode(data).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "JPEG"), ("RGB", "PNG"), ("P", "PNG")]
+)
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+def test_every_kind_of_image_is_shrunk_by_its_mean(mode: str, kind: str, shrink: Literal[2, 4, 8]) -> None:
+    data = encoded(mode, kind)
+    whole = np.asarray(Image.fromarray(decode(data)).reduce(shrink), float)
+    small = decode(data, shrink=shrink)
+    assert small.shape == whole.shape == (-(-50 // shrink), -(-70 // shrink), 3)
+    assert np.abs(small - whole).mean() < 6

@@ -9,7 +9,7 @@ import torch
 
 from vigia_runtime.logging import get_logger
 from vigia_training.app.images import Read, in_order
-from vigia_training.app.label_data import LabelData, Learnt, pixels_of
+from vigia_training.app.label_data import LabelData, Learnt
 from vigia_training.app.train import Options, Task
 from vigia_training.domain.annotations import Annotation
 from vigia_training.domain.label_split import split_labelled
@@ -20,8 +20,8 @@ from vigia_training.learning.classification.network import KEPT, Classifier
 from vigia_training.learning.classification.trainer import Labelled
 from vigia_training.learning.graph import exported, finished
 from vigia_training.learning.precision import Trial, choose_whole
-from vigia_vision.manifest import InputContract
-from vigia_vision.prepare import squash_area
+from vigia_vision.manifest import SCALED, InputContract
+from vigia_vision.prepare import squash_scaled
 
 #: Pixels of a classifier's tensor: what its network was pretrained with.
 _CLASSIFIER_SIDE = 224
@@ -43,7 +43,7 @@ def learn_classifier(
     def load(one: Annotation) -> Labelled:
         labels = np.zeros(len(index), np.float32)
         labels[[index[name] for name in one.labels]] = 1
-        return Labelled(squash_area(pixels_of(one, read), _CLASSIFIER_SIDE, _CLASSIFIER_SIDE), labels)
+        return Labelled(squash_scaled(read(one.uri), _CLASSIFIER_SIDE, _CLASSIFIER_SIDE), labels)
 
     images = list(in_order(load, data.learn))
     given = load_network(options.backbone_name, options.backbone_file)
@@ -67,6 +67,7 @@ def learn_classifier(
             image_width=max(size[0] for size in sizes),
             image_height=max(size[1] for size in sizes),
             any_size=True,
+            preparation=SCALED,
         ),
         {
             "backbone_sha256": given.digest,
