@@ -107,20 +107,22 @@ def choose_whole(
     """
     if settled := _without_trial(wanted):
         return Choice(graph, "float32", settled)
-    if wanted == "auto" and not trial.held:
-        return Choice(graph, "float32", "no images were held back to measure the loss by")
     some = calibration_images(images)
-    if not trial.held:
-        return Choice(quantize(graph, some, kept), "int8", "asked for")
-    integers = quantize(trial.graph, some, kept)
-    sessions = (load(trial.graph.SerializeToString(), threads), load(integers.SerializeToString(), threads))
-    before, after = (trial.measure(_answers(session, trial.held)) for session in sessions)
-    losses = {name: before[name] - after[name] for name in before}
-    speedup = _speedup(sessions, trial.held[0])
-    worst = max(losses, key=lambda name: losses[name], default=None)
-    if wanted == "auto" and worst is not None and losses[worst] > MAX_AUROC_LOSS:
-        return Choice(graph, "float32", f"int8 would lose {losses[worst]:.4f} {worst}", speedup=speedup)
-    reason = " and ".join(f"{max(loss, 0.0):.4f} {name} lost" for name, loss in losses.items())
+    losses: dict[str, float] = {}
+    speedup = 1.0
+    if trial.held:
+        integers = quantize(trial.graph, some, kept)
+        sessions = (load(trial.graph.SerializeToString(), threads), load(integers.SerializeToString(), threads))
+        before, after = (trial.measure(_answers(session, trial.held)) for session in sessions)
+        losses = {name: before[name] - after[name] for name in before}
+        speedup = _speedup(sessions, trial.held[0])
+    if wanted == "auto":
+        if not losses:
+            return Choice(graph, "float32", "no images that were held back say what int8 would cost", speedup=speedup)
+        worst = max(losses, key=lambda name: losses[name])
+        if losses[worst] > MAX_AUROC_LOSS:
+            return Choice(graph, "float32", f"int8 would lose {losses[worst]:.4f} {worst}", speedup=speedup)
+    reason = " and ".join(f"{max(loss, 0.0):.4f} {name} lost" for name, loss in losses.items()) or "asked for"
     return Choice(quantize(graph, some, kept), "int8", reason, speedup=speedup)
 
 
