@@ -129,7 +129,7 @@ def trial_of(graph: onnx.ModelProto, held: list[np.ndarray], *numbers: Numbers) 
         assert said["confidences"].sum(1) == pytest.approx(1, abs=1e-5)
         return next(given)
 
-    return Trial(graph, held, measure)
+    return Trial(lambda: graph, held, measure)
 
 
 @pytest.fixture

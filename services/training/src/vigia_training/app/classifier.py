@@ -79,6 +79,9 @@ def learn_classifier(
 
 
 def _trial(classifier: Classifier, held: Sequence[Labelled], exclusive: bool) -> Trial:
-    graph, _ = exported(classifier, _CLASSIFIER_SIDE, _CLASSIFIER_SIDE, _OUTPUTS)
     truth = np.stack([image.labels for image in held]) if held else np.zeros((0, 0), np.float32)
-    return Trial(graph, [image.pixels for image in held], lambda said: measures(said["confidences"], truth, exclusive))
+    return Trial(
+        lambda: exported(classifier, _CLASSIFIER_SIDE, _CLASSIFIER_SIDE, _OUTPUTS)[0],
+        [image.pixels for image in held],
+        lambda said: measures(said["confidences"], truth, exclusive),
+    )

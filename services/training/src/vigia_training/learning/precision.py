@@ -85,10 +85,11 @@ def choose(
 class Trial:
     """The same network learnt without ``held`` images, to see what int8 costs on them.
 
-    ``measure`` gives the numbers that matter, by name and the higher the better, of what a session answers to them.
+    ``graph`` exports it, and is asked only where that is to be seen. ``measure`` gives the numbers that matter, by name
+    and the higher the better, of what a session answers to the images.
     """
 
-    graph: onnx.ModelProto
+    graph: Callable[[], onnx.ModelProto]
     held: Sequence[Pixels]
     measure: Callable[[Mapping[str, NDArray[np.float32]]], Mapping[str, float]]
 
@@ -111,8 +112,9 @@ def choose_whole(
     losses: dict[str, float] = {}
     speedup = 1.0
     if trial.held:
-        integers = quantize(trial.graph, some, kept)
-        sessions = (load(trial.graph.SerializeToString(), threads), load(integers.SerializeToString(), threads))
+        plain = trial.graph()
+        integers = quantize(plain, some, kept)
+        sessions = (load(plain.SerializeToString(), threads), load(integers.SerializeToString(), threads))
         before, after = (trial.measure(_answers(session, trial.held)) for session in sessions)
         losses = {name: before[name] - after[name] for name in before}
         speedup = _speedup(sessions, trial.held[0])
