@@ -19,12 +19,14 @@ _SAMPLES = paths.repository() / "shared" / "samples" / "cookies"
 
 def photographs() -> list[bytes]:
     """The 22 held-back cookie photographs as JPEGs of 640x480."""
-    return [_resized(path) for path in sorted((_SAMPLES / "test-images").glob("*.jpg"))]
+    return [resized(path.read_bytes()) for path in sorted((_SAMPLES / "test-images").glob("*.jpg"))]
 
 
-def _resized(path: Path) -> bytes:
+def resized(data: bytes, width: int = WIDTH, height: int = HEIGHT) -> bytes:
+    """The same picture as a JPEG of other sides."""
     file = io.BytesIO()
-    Image.open(path).convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).save(file, "JPEG", quality=90)
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
@@ -45,7 +47,7 @@ def _training_set(folder: Path) -> Path:
     for kind in ("training-images", "mask-images"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for path in (_SAMPLES / "training-images").glob("*.jpg"):
-        (folder / "training-images" / path.name).write_bytes(_resized(path))
+        (folder / "training-images" / path.name).write_bytes(resized(path.read_bytes()))
     for path in (_SAMPLES / "mask-images").glob("*.png"):
         with Image.open(path) as mask:
             mask.resize((WIDTH, HEIGHT), Image.Resampling.NEAREST).save(folder / "mask-images" / path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,7 +19,8 @@ from vigia_detection.domain.evidence import image_key, is_kept, mask_key
 from vigia_detection.domain.frame import Frame, account_of_unknown, camera_name, capture_time, clean
 from vigia_detection.domain.hosted import find_hosted
 from vigia_detection.domain.outcome import Invalid, Judged, Outcome, inspection, settle, verdict
-from vigia_vision.interpret import Answer, FoundLabel
+from vigia_detection.entrypoints.aws import result
+from vigia_vision.interpret import Answer, FoundLabel, confidence
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -224,5 +226,31 @@ def test_a_request_means_a_serving_version_of_its_own_account() -> None:
     assert ask("1", account="210987654321") is None
     assert ask("1", region="eu-west-1") is None
     assert ask("1", region=None) == "1"
+    # A model that gives labels may stand beside them under the same names.
+    sorter = ten.model_copy(update={"manifest": {"kind": "classification"}, "model_version": "11"})
+    rows.append((sorter.model_arn, sorter))
+    assert ask("11") is None
+    assert ask("latest") == "10"
     rows = [(one.model_arn, one.model_copy(update={"state": "draining"}))]
     assert ask("1") is None
+
+
+@given(
+    scores=st.tuples(st.floats(0, 1, width=32), st.floats(0, 1, width=32)),
+    threshold=st.floats(0.001, 0.999),
+)
+def test_ranking_images_by_the_answer_on_the_wire_is_ranking_them_by_score(
+    scores: tuple[float, float], threshold: float
+) -> None:
+    low, high = sorted(scores)
+
+    def rank(score: float) -> float:
+        anomalous = score >= threshold
+        answer = Answer(score, anomalous, confidence(score, threshold), (), 1.0, None)
+        told = json.loads(json.dumps(result(answer, None)))["DetectAnomalyResult"]
+        return float(told["Confidence"] if told["IsAnomalous"] else 1 - told["Confidence"])
+
+    assert rank(low) <= rank(high)
+    # Single precision, which is what the service answers in, tells no closer ones apart.
+    if high - low > 2.5e-7:
+        assert rank(low) < rank(high)

@@ -20,6 +20,16 @@ from vigia_contracts.events import Event
 from vigia_contracts.frames import FRAME_STORED, FrameReference, inspection_id
 from vigia_contracts.inspections import InvalidCause, Verdict
 from vigia_contracts.topics import FRAMES
+from vigia_vision.manifest import Decision, InputContract, Label, Manifest, TensorSpec, Threshold
+
+SORTER = Manifest(
+    kind="classification",
+    labels=(Label(name="nut", color="#23a436"), Label(name="bolt", color="#c81414")),
+    input=InputContract(width=16, height=16, image_width=64, image_height=48, any_size=True),
+    outputs=(TensorSpec(name="score", shape=(-1, 1)), TensorSpec(name="confidences", shape=(-1, 2))),
+    threshold=Threshold(value=0.5),
+    decision=Decision(label_thresholds=(0.5, 0.5)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +130,17 @@ async def test_bad_frames_are_invalid_with_their_cause_and_harm_nothing(line: An
         expected = sum(1 for *_, one in cases.values() if one is cause)
         counted = worker.metric("vigia_invalid_frames_total", cause=cause.value) - before[cause]
         assert counted == (expected if cause is not InvalidCause.UNKNOWN_CAMERA else 3), cause
+
+
+async def test_a_model_that_gives_labels_judges_no_frame(line: Any, worker: Any, tiny: str, kit: Any) -> None:
+    await line.camera("sorter-1", budget_seconds=60)
+    await line.deploy("sorter-1", tiny, project="sorting", manifest=SORTER)
+    await line.frame("sorter-1", kit.picture(defect=False), "to-sort")
+    (record,) = await line.inspected("to-sort")
+    assert (record.verdict, record.cause) == (Verdict.INVALID, InvalidCause.MODEL_ERROR)
+    assert record.detail == "a model of the kind classification gives labels; it does not judge images"
+    assert record.project == "sorting"
+    assert "infer" not in record.timings
 
 
 async def test_a_frame_said_to_be_from_another_year_is_invalid(line: Any, worker: Any, kit: Any) -> None:

@@ -19,7 +19,7 @@ from vigia_training.learning.label_budget import ClassificationBudget
 from vigia_vision import Artifact, Session
 
 ARN = "arn:aws:rekognition:us-east-1:123456789012:project/cards/version/1/1700000000000"
-SMALL = Options(threads=2, classification=ClassificationBudget(images=36, iterations=6))
+SMALL = Options(threads=2, classification=ClassificationBudget(images=36, iterations=6), precision="float32")
 SHAPES = ("disc", "frame", "stripes")
 
 

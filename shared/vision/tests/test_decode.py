@@ -6,6 +6,7 @@ import io
 import struct
 import time
 import zlib
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -88,8 +89,20 @@ def test_no_bytes_and_no_pixels_are_refused() -> None:
 
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    with pytest.raises(DecodeError, match="scans"):
-        decode(JPEG + b"\xff\xda" * 200)
+    progressive = encoded("RGB", "JPEG", progressive=True)
+    first = JPEG.index(b"\xff\xda")
+    of_one_channel = JPEG[: first + 4] + b"\x01" + JPEG[first + 5 :]
+    for data in (progressive, of_one_channel):
+        with pytest.raises(DecodeError, match="scans"):
+            decode(data + b"\xff\xda" * 200)
+
+
+def test_what_follows_a_scan_of_all_channels_is_not_decoded() -> None:
+    first = JPEG.index(b"\xff\xda")
+    with pytest.raises(DecodeError, match="damaged"):
+        decode(JPEG[:-2] + JPEG[first:-2] * 200 + JPEG[-2:])
+    comment = b"\xff\xfe" + (402).to_bytes(2, "big") + b"\xff\xda" * 200
+    assert np.array_equal(decode(JPEG[:2] + comment + JPEG[2:]), decode(JPEG))
 
 
 @pytest.mark.parametrize(
@@ -133,3 +146,15 @@ def test_the_header_tells_the_size(width: int, height: int, kind: str) -> None:
     info = probe(data)
     assert (info.width, info.height) == (width, height)
     assert decode(data).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "JPEG"), ("RGB", "PNG"), ("P", "PNG")]
+)
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+def test_every_kind_of_image_is_shrunk_by_its_mean(mode: str, kind: str, shrink: Literal[2, 4, 8]) -> None:
+    data = encoded(mode, kind)
+    whole = np.asarray(Image.fromarray(decode(data)).reduce(shrink), float)
+    small = decode(data, shrink=shrink)
+    assert small.shape == whole.shape == (-(-50 // shrink), -(-70 // shrink), 3)
+    assert np.abs(small - whole).mean() < 6

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
-from vigia_vision import Artifact, DecodeError, Session, WrongSize, prepare
-from vigia_vision.prepare import squash_area
+from vigia_vision import Artifact, DecodeError, Session, WrongSize, decode, prepare
+from vigia_vision.prepare import squash_area, squash_scaled
 
 
 def test_an_image_is_judged(artifact: Artifact, half_red_png: bytes) -> None:
@@ -73,3 +76,41 @@ def test_squashing_by_a_whole_factor_is_the_mean_of_each_block() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (24, 36, 3), dtype=np.uint8)
     blocks = pixels.reshape(8, 3, 12, 3, 3).mean((1, 3))
     assert np.abs(squash_area(pixels, 12, 8) - blocks).max() <= 1
+
+
+def encoded(pixels: np.ndarray, form: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **({"quality": 95, "subsampling": 0} if form == "JPEG" else {}))
+    return file.getvalue()
+
+
+def scene(width: int, height: int) -> np.ndarray:
+    """Coarse blots with sharper ones on them."""
+    rng = np.random.default_rng(width)
+    layers = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize((width, height)), float
+        )
+        for side in (6, 40)
+    ]
+    return np.asarray(0.7 * layers[0] + 0.3 * layers[1], np.uint8)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (641, 479), (448, 1000), (224, 224), (300, 230), (1800, 1795), (100, 90)])
+def test_an_image_that_is_shrunk_while_decoded_looks_as_if_it_were_not(size: tuple[int, int]) -> None:
+    pixels = scene(*size)
+    whole = np.asarray(Image.fromarray(pixels).resize((224, 224), Image.Resampling.BILINEAR), float)
+    for form in ("JPEG", "PNG"):
+        small = squash_scaled(encoded(pixels, form), 224, 224)
+        assert (small.shape, small.dtype) == ((224, 224, 3), np.uint8)
+        assert np.abs(small - whole).mean() < 2.5, form
+
+
+def test_a_manifest_names_how_images_are_shrunk(artifact: Artifact) -> None:
+    contract = artifact.manifest.input.model_copy(update={"preparation": "squash-area/2", "any_size": True})
+    scaled = artifact.manifest.model_copy(update={"input": contract})
+    data = encoded(scene(300, 200), "JPEG")
+    assert np.array_equal(prepare(data, scaled).tensor, squash_scaled(data, 32, 32))
+    assert not np.array_equal(prepare(data, scaled).tensor, squash_area(decode(data), 32, 32))
+    with pytest.raises(DecodeError, match="damaged"):
+        prepare(data[:-300], scaled)

@@ -53,7 +53,11 @@ def main() -> None:
         if not found:
             table.add_row(title, "skipped: its images are not in --data, nor in VIGIA_BENCH_DATA")
         for goal in row.goals if found else ():
-            values = [numbers[goal.name] for numbers in found]
+            values = [numbers[goal.name] for numbers in found if goal.name in numbers]
+            if not values:
+                table.add_row(title, goal.name, "not measured", "", goal.goal, goal.reference)
+                title = ""
+                continue
             each = " ".join(f"{value:.3g}" for value in values)
             table.add_row(title, goal.name, f"{np.mean(values):.4g}", each, goal.goal, goal.reference)
             title = ""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from tests.bench import classifier
 from tests.bench.models.boards import BOARDS
 from tests.bench.models.row import Goal, Row
 from tests.bench.models.sets import Picture, Set, by_part, color_of, cookies, passed_off, tiles
@@ -236,6 +237,10 @@ def _hidden(folder: Path, draw: int) -> dict[str, float] | None:
     return losses
 
 
+def _classifier(folder: Path, draw: int) -> dict[str, float]:
+    return classifier.measure()
+
+
 _REJECTS = (
     Goal("real false rejects", "≤ 0.04, asked for 0.02", "probe 0.037 to 0.075"),
     Goal("stated at most", ""),
@@ -317,4 +322,18 @@ ROWS = (
         _hidden,
     ),
     *BOARDS,
+    Row(
+        "classifier-speed",
+        "classifier of 224x224 pixels, one image a run on each core",
+        1,
+        (
+            Goal("images/s int8", "≥ 700", "887, another machine"),
+            Goal("images/s float32", ""),
+            Goal("OpenVINO int8", "", "its own asynchronous loop, the same graph, taking turns"),
+            Goal("OpenVINO float32", "", "in bfloat16 where the processor has it"),
+            Goal("of OpenVINO", "≥ 0.8"),
+            Goal("of OpenVINO, by CPU time", "", "the same where other work runs beside"),
+        ),
+        _classifier,
+    ),
 )

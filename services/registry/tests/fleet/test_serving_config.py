@@ -13,7 +13,7 @@ from vigia_registry.hosting.domain import in_namespace, triton_name
 from vigia_registry.hosting.parity import mismatch
 from vigia_registry.hosting.settings import ServingSettings
 from vigia_registry.hosting.triton_config import model_config, model_files
-from vigia_vision import Artifact
+from vigia_vision import Artifact, Manifest
 
 
 @pytest.fixture
@@ -74,3 +74,17 @@ def test_a_verdict_that_flips_within_the_tolerance_is_wrong(make_artifact) -> No
     sample = next(artifact.golden_samples())
     assert mismatch(sample, {"score": np.array([0.49998], np.float32)}, artifact.manifest, 1e-4) is None
     assert "verdict" in str(mismatch(sample, {"score": np.array([0.50001], np.float32)}, artifact.manifest, 1e-4))
+
+
+def test_numbers_alone_count_where_a_model_gives_labels(artifact: Artifact) -> None:
+    sample = next(artifact.golden_samples())
+    draft = artifact.manifest.model_dump() | {
+        "kind": "classification",
+        "labels": [{"name": name, "color": "#23A436"} for name in ("nut", "bolt")],
+        "outputs": [{"name": "score", "shape": (-1, 1)}, {"name": "confidences", "shape": (-1, 2)}],
+        "threshold": {"value": 0.2},
+        "decision": {"label_thresholds": (0.2, 0.5)},
+    }
+    manifest = Manifest.model_validate(draft)
+    assert mismatch(sample, {"score": np.array([0.19999], np.float32)}, manifest, 1e-4) is None
+    assert "differs by" in str(mismatch(sample, {"score": np.array([0.21], np.float32)}, manifest, 1e-4))

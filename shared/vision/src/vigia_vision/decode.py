@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -24,7 +25,9 @@ _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 #: Start-of-frame markers: baseline, extended, progressive. Lossless and arithmetic ones are not decodable here.
 _FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
 _OTHER_FRAMES: Final = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_PROGRESSIVE: Final = 0xC2
 _NO_BODY: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+_SCAN: Final = b"\xff\xda"
 #: A progressive JPEG has about ten scans; each costs a pass over all pixels, so thousands would occupy a decoder.
 _MAX_SCANS: Final = 100
 
@@ -78,25 +81,36 @@ def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
     return info
 
 
-def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Pixels:
-    """The image as uint8 ``[height, width, 3]`` RGB. DecodeError as for :func:`probe`, and for damaged content."""
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, shrink: Literal[1, 2, 4, 8] = 1) -> Pixels:
+    """The image as uint8 ``[height, width, 3]`` RGB. DecodeError as for :func:`probe`, and for damaged content.
+
+    With ``shrink`` both sides are divided by it, rounded up; every pixel is about the mean of those it stands for. A
+    JPEG's are computed from its coefficients, in less time than all of them would take.
+    """
     info = probe(data, limits)
-    if info.format == "jpeg" and data.count(b"\xff\xda") > _MAX_SCANS:
+    if info.format == "jpeg" and not _in_one_scan(data) and data.count(_SCAN) > _MAX_SCANS:
         raise DecodeError("undecodable", f"a JPEG of more than {_MAX_SCANS} scans")
     try:
         # libjpeg does not convert CMYK; Pillow does.
-        pixels = _with_simplejpeg(data) if info.format == "jpeg" and info.channels != 4 else _with_pillow(data, info)
+        if info.format == "jpeg" and info.channels != 4:
+            pixels = _with_simplejpeg(data, info, shrink)
+        else:
+            pixels = _with_pillow(data, info)
+            if shrink > 1:
+                pixels = np.asarray(Image.fromarray(pixels).reduce(shrink))
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise DecodeError("undecodable", f"damaged {info.format}: {error}") from error
     except (struct.error, zlib.error, Image.DecompressionBombError, MemoryError) as error:
         raise DecodeError("undecodable", f"damaged {info.format}: {error}") from error
-    if pixels.shape != (info.height, info.width, 3):
+    if pixels.shape != (-(-info.height // shrink), -(-info.width // shrink), 3):
         raise DecodeError("undecodable", f"the {info.format}'s content and header disagree about its size")
     return pixels
 
 
-def _with_simplejpeg(data: bytes) -> Pixels:
-    pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+def _with_simplejpeg(data: bytes, info: ImageInfo, shrink: int) -> Pixels:
+    # Of the decoder's scales, which are eighths, it takes the smallest that gives as many pixels.
+    least = {"min_height": -(-info.height // shrink), "min_width": -(-info.width // shrink)} if shrink > 1 else {}
+    pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True, **least)
     return pixels
 
 
@@ -122,6 +136,32 @@ def _probe_png(data: bytes) -> ImageInfo:
 
 
 def _probe_jpeg(data: bytes) -> ImageInfo:
+    for marker, at in _segments(data):
+        if marker in _OTHER_FRAMES:
+            raise DecodeError("undecodable", "a JPEG of a lossless or arithmetic kind")
+        if marker in _FRAMES and at + 10 <= len(data):
+            precision, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            if precision != 8 or channels not in (1, 3, 4):
+                raise DecodeError("undecodable", f"a JPEG of {channels} channels of {precision} bits")
+            return ImageInfo("jpeg", width, height, channels)
+    raise DecodeError("undecodable", "a JPEG without a frame header")
+
+
+def _in_one_scan(data: bytes) -> bool:
+    """Whether the first scan has every channel whole: then the decoder takes no other, however many follow."""
+    channels = 0
+    for marker, at in _segments(data):
+        if marker in _FRAMES:
+            if marker == _PROGRESSIVE:
+                return False
+            channels = data[at + 9]
+        elif marker == _SCAN[1]:
+            return at + 4 < len(data) and data[at + 4] == channels
+    return False
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and place of every segment up to the first scan, it included. DecodeError for what is none."""
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
@@ -133,14 +173,9 @@ def _probe_jpeg(data: bytes) -> ImageInfo:
         if marker in _NO_BODY:
             at += 2
             continue
-        if marker in _OTHER_FRAMES:
-            raise DecodeError("undecodable", "a JPEG of a lossless or arithmetic kind")
-        if marker in _FRAMES and at + 10 <= len(data):
-            precision, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
-            if precision != 8 or channels not in (1, 3, 4):
-                raise DecodeError("undecodable", f"a JPEG of {channels} channels of {precision} bits")
-            return ImageInfo("jpeg", width, height, channels)
-        if marker in (0xD9, 0xDA):
-            break
+        if marker == 0xD9:
+            return
+        yield marker, at
+        if marker == _SCAN[1]:
+            return
         at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-    raise DecodeError("undecodable", "a JPEG without a frame header")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 FORMAT: Final = "vigia-model/1"
 PREPARATION: Final = "squash-area/1"
+SCALED: Final = "squash-area/2"
 LETTERBOX: Final = "letterbox-area/1"
 BACKGROUND_NAME = "background"
 BACKGROUND_COLOR = "#FFFFFF"
@@ -50,7 +51,7 @@ class InputContract(_Part):
     image_width: int = Field(ge=1)
     image_height: int = Field(ge=1)
     any_size: bool = False
-    preparation: Literal["squash-area/1", "letterbox-area/1"] = PREPARATION
+    preparation: Literal["squash-area/1", "squash-area/2", "letterbox-area/1"] = PREPARATION
 
 
 class TensorSpec(_Part):

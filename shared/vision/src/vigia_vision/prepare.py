@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from PIL import Image
 
 from vigia_vision.decode import DEFAULT_LIMITS, Limits, Pixels, decode, probe
-from vigia_vision.manifest import LETTERBOX, Manifest
+from vigia_vision.manifest import LETTERBOX, SCALED, Manifest
+
+_SHRINKS: Final[tuple[Literal[1, 2, 4, 8], ...]] = (8, 4, 2, 1)
 
 
 class WrongSize(ValueError):  # noqa: N818 - names what is wrong, as DecodeError's codes do
@@ -40,8 +43,12 @@ def prepare(data: bytes, manifest: Manifest, limits: Limits = DEFAULT_LIMITS) ->
     wanted = (contract.image_width, contract.image_height)
     if not contract.any_size and (info.width, info.height) != wanted:
         raise WrongSize(info.width, info.height, *wanted)
-    make = letterbox_area if contract.preparation == LETTERBOX else squash_area
-    return Prepared(make(decode(data, limits), contract.width, contract.height), info.width, info.height)
+    if contract.preparation == SCALED:
+        tensor = squash_scaled(data, contract.width, contract.height, limits)
+    else:
+        make = letterbox_area if contract.preparation == LETTERBOX else squash_area
+        tensor = make(decode(data, limits), contract.width, contract.height)
+    return Prepared(tensor, info.width, info.height)
 
 
 def squash_area(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -53,6 +60,21 @@ def squash_area(pixels: Pixels, width: int, height: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     return np.ascontiguousarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX), dtype=np.uint8)
+
+
+def squash_scaled(data: bytes, width: int, height: int, limits: Limits = DEFAULT_LIMITS) -> Pixels:
+    """Preparation ``squash-area/2``: a JPEG or PNG to uint8 ``[height, width, 3]``, aspect ratio not kept.
+
+    Shrunk while it is decoded, by the largest of 8, 4, 2 and 1 that leaves at least as many pixels each way, and then
+    to size by Pillow's bilinear filter, which covers as much as an output pixel does. DecodeError.
+    """
+    info = probe(data, limits)
+    shrink = next(by for by in _SHRINKS if (info.width >= by * width and info.height >= by * height) or by == 1)
+    pixels = decode(data, limits, shrink)
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    small = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(small, dtype=np.uint8)
 
 
 #: What lies around an image in a tensor of another shape.

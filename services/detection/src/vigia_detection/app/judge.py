@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from vigia_contracts.deployments import Deployment
 from vigia_contracts.inspections import InvalidCause
@@ -14,7 +14,7 @@ from vigia_detection.app.ports import Clock, ModelServers, Vision
 from vigia_detection.domain.outcome import Invalid, Judged, Outcome
 from vigia_runtime import metrics
 from vigia_vision.decode import DecodeError
-from vigia_vision.manifest import Manifest
+from vigia_vision.manifest import AnomalyKind, Manifest
 from vigia_vision.prepare import Prepared, WrongSize
 
 #: Seconds between two tries while no model server can be reached: doubled from the first to the last.
@@ -65,6 +65,8 @@ class Judge:
                 return Judgement(Invalid(InvalidCause.NO_MODEL, "no model version is hosted"))
             try:
                 manifest = self._vision.manifest(deployment)
+                if manifest.kind not in get_args(AnomalyKind):
+                    raise ModelFailed(f"a model of the kind {manifest.kind} gives labels; it does not judge images")
                 if ready is None or ready[0] is not manifest:
                     with watch.stage("decode"):
                         ready = (manifest, await self._vision.prepare(image, manifest))

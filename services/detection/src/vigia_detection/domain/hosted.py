@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, get_args
 
 from vigia_contracts.deployments import Deployment
+from vigia_vision.manifest import LabelKind
 
 LATEST = "latest"
+_GIVING_LABELS: Final = frozenset(get_args(LabelKind))
 
 
 def find_hosted(
@@ -14,7 +17,8 @@ def find_hosted(
 ) -> Deployment | None:
     """The serving deployment announced under its model ARN that the caller's account, project and version name.
 
-    ``latest`` is the highest version that is hosted. ``region`` None takes any.
+    ``latest`` is the highest version that is hosted. ``region`` None takes any. Models that give labels judge no
+    images and are not meant, whatever their project is called.
     """
     candidates = [
         deployment
@@ -25,5 +29,6 @@ def find_hosted(
         and deployment.project == project
         and (region is None or deployment.region == region)
         and (version in (LATEST, deployment.model_version))
+        and deployment.manifest.get("kind") not in _GIVING_LABELS
     ]
     return max(candidates, key=lambda deployment: int(deployment.model_version), default=None)

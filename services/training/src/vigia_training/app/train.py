@@ -140,7 +140,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     log.info("precision chosen", precision=choice.precision, reason=choice.reason, speedup=round(choice.speedup, 2))
     fitted.network.calibration = fitted.network.calibration.moved(choice.shift)
     judge = export_judge(fitted.network, geometry.width, geometry.height)
-    model, outputs = join(choice.backbone, judge, task.arn), judge.outputs
+    model, outputs = join(choice.graph, judge, task.arn), judge.outputs
     provenance = _provenance(task, options, backbone.digest, choice)
     draft = _manifest(geometry, labels if fitted.pixel_thresholds else (), fitted, outputs, provenance)
     session = Session(Artifact.build(draft, {MODEL_FILE: model}), options.threads)

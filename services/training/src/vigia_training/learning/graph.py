@@ -43,18 +43,31 @@ def to_graph(
 def to_onnx(
     network: nn.Module, width: int, height: int, names: Sequence[str], provenance: str
 ) -> tuple[bytes, tuple[TensorSpec, ...]]:
-    """A whole model's bytes and its outputs, called ``names``. Input ``image`` uint8 ``[N, height, width, 3]``.
+    """A whole model's bytes and its outputs; see :func:`exported` and :func:`finished`."""
+    model, specs = exported(network, width, height, names)
+    return finished(model, provenance), specs
 
-    ``provenance`` is written into the graph, so that equal weights of different versions stay distinct files.
-    """
+
+def exported(
+    network: nn.Module, width: int, height: int, names: Sequence[str]
+) -> tuple[onnx.ModelProto, tuple[TensorSpec, ...]]:
+    """A whole model's graph and its outputs, called ``names``. Input ``image`` uint8 ``[N, height, width, 3]``."""
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with torch.inference_mode():
         results = network.eval()(example)
-    model = to_graph(network, (example,), [INPUT], names)
-    model.producer_name, model.doc_string = "vigia", provenance
-    onnx.checker.check_model(model, full_check=True)
     specs = tuple(
         TensorSpec(name=name, shape=(-1, *(int(side) for side in result.shape[1:])))
         for name, result in zip(names, results, strict=True)
     )
-    return model.SerializeToString(deterministic=True), specs
+    return to_graph(network, (example,), [INPUT], names), specs
+
+
+def finished(model: onnx.ModelProto, provenance: str) -> bytes:
+    """A graph's bytes, checked.
+
+    ``provenance`` is written into the graph, so that equal weights of different versions stay distinct files.
+    """
+    model.producer_name, model.doc_string = "vigia", provenance
+    onnx.checker.check_model(model, full_check=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

@@ -1,9 +1,9 @@
-"""Whether a model's backbone may be in int8: what that costs on images that nobody learnt from, and what it saves."""
+"""Whether a model may be in int8: what that costs on images that nobody learnt from, and what it saves."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +18,7 @@ from torch.nn import functional as fn
 from vigia_training.learning import threshold
 from vigia_training.learning.budget import Precision
 from vigia_training.learning.features import Example
-from vigia_training.learning.quantize import CALIBRATION_IMAGES, quantize
+from vigia_training.learning.quantize import CALIBRATION_IMAGES, KEPT, Pixels, quantize
 from vigia_training.learning.trainer import Fitted, Fold
 from vigia_vision.session import load
 
@@ -55,12 +55,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The backbone's graph to serve, and why. ``shift`` is to be added to the calibration's offset.
+    """The graph to serve, and why. ``shift`` is to be added to the calibration's offset.
 
     ``speedup`` is of int8; no part of ``reason``, which the artifact repeats: times differ from run to run.
     """
 
-    backbone: onnx.ModelProto
+    graph: onnx.ModelProto
     precision: Literal["float32", "int8"]
     reason: str
     shift: float = 0.0
@@ -71,18 +71,85 @@ def choose(
     wanted: Precision, backbone: onnx.ModelProto, fitted: Fitted, examples: Sequence[Example], threads: int
 ) -> Choice:
     """``backbone`` as it is, or in int8 where that is ``wanted`` or, on ``auto``, where it costs next to nothing."""
-    if wanted == "float32":
-        return Choice(backbone, "float32", "asked for")
-    if wanted == "auto" and not _multiplies_bytes():
-        return Choice(backbone, "float32", "this processor has no instructions for int8")
-    rng = np.random.default_rng(0)
-    some = rng.permutation(len(examples))[:CALIBRATION_IMAGES]
-    integers = quantize(backbone, np.stack([examples[i].pixels for i in some]))
+    if settled := _without_trial(wanted):
+        return Choice(backbone, "float32", settled)
+    integers = quantize(backbone, calibration_images([example.pixels for example in examples]))
     compared = compare(backbone, integers, fitted, threads)
     against = None if wanted == "int8" else objection(compared, fitted.network.calibration.scale)
     if against is not None:
         return Choice(backbone, "float32", against, speedup=compared.speedup)
     return Choice(integers, "int8", _cost(compared), compared.shift, compared.speedup)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The same network learnt without ``held`` images, to see what int8 costs on them.
+
+    ``graph`` exports it, and is asked only where that is to be seen. ``measure`` gives the numbers that matter, by name
+    and the higher the better, of what a session answers to the images.
+    """
+
+    graph: Callable[[], onnx.ModelProto]
+    held: Sequence[Pixels]
+    measure: Callable[[Mapping[str, NDArray[np.float32]]], Mapping[str, float]]
+
+
+def choose_whole(
+    wanted: Precision,
+    graph: onnx.ModelProto,
+    trial: Trial,
+    images: Sequence[Pixels],
+    threads: int,
+    kept: Sequence[str] = KEPT,
+) -> Choice:
+    """The graph of a whole model as it is, or in int8 as :func:`choose` says, with numbers of ``trial``'s own.
+
+    ``images`` are some that were learnt from, uint8 ``[H, W, 3]``; ``kept`` as :func:`quantize` takes it.
+    """
+    if settled := _without_trial(wanted):
+        return Choice(graph, "float32", settled)
+    some = calibration_images(images)
+    losses: dict[str, float] = {}
+    speedup = 1.0
+    if trial.held:
+        plain = trial.graph()
+        integers = quantize(plain, some, kept)
+        sessions = (load(plain.SerializeToString(), threads), load(integers.SerializeToString(), threads))
+        before, after = (trial.measure(_answers(session, trial.held)) for session in sessions)
+        losses = {name: before[name] - after[name] for name in before}
+        speedup = _speedup(sessions, trial.held[0])
+    if wanted == "auto":
+        if not losses:
+            return Choice(graph, "float32", "no images that were held back say what int8 would cost", speedup=speedup)
+        worst = max(losses, key=lambda name: losses[name])
+        if losses[worst] > MAX_AUROC_LOSS:
+            return Choice(graph, "float32", f"int8 would lose {losses[worst]:.4f} {worst}", speedup=speedup)
+    reason = " and ".join(f"{max(loss, 0.0):.4f} {name} lost" for name, loss in losses.items()) or "asked for"
+    return Choice(quantize(graph, some, kept), "int8", reason, speedup=speedup)
+
+
+def calibration_images(images: Sequence[Pixels]) -> Pixels:
+    """Some of them, at random and always the same ones."""
+    some = np.random.default_rng(0).permutation(len(images))[:CALIBRATION_IMAGES]
+    return np.stack([images[i] for i in some])
+
+
+def _answers(session: InferenceSession, images: Sequence[Pixels]) -> dict[str, NDArray[np.float32]]:
+    names = [output.name for output in session.get_outputs()]
+    parts = [
+        session.run(names, {session.get_inputs()[0].name: np.stack(images[start : start + _BATCH])})
+        for start in range(0, len(images), _BATCH)
+    ]
+    return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(names)}
+
+
+def _without_trial(wanted: Precision) -> str | None:
+    """Why it is float32 whatever a trial would show; None if that is to be seen."""
+    if wanted == "float32":
+        return "asked for"
+    if wanted == "auto" and not _multiplies_bytes():
+        return "this processor has no instructions for int8"
+    return None
 
 
 def objection(compared: Comparison, scale: float) -> str | None:
@@ -122,7 +189,7 @@ def compare(backbone: onnx.ModelProto, integers: onnx.ModelProto, fitted: Fitted
         iou_loss=float((iou[0] - iou[1]).max()) if known.any() else None,
         noise=float(moved.std()),
         shift=float(np.median(moved)),
-        speedup=_speedup(sessions, fitted.folds[0].held[0]),
+        speedup=_speedup(sessions, fitted.folds[0].held[0].pixels),
     )
 
 
@@ -153,13 +220,13 @@ def _judge(session: InferenceSession, fold: Fold, held: Sequence[Example], limit
     return _Judged(np.concatenate(logits), overlap)
 
 
-def _speedup(sessions: tuple[InferenceSession, InferenceSession], example: Example) -> float:
+def _speedup(sessions: tuple[InferenceSession, InferenceSession], image: Pixels) -> float:
     """How much less time the second needs, in alternation: what else the machine does meets both alike."""
     took: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):
         for session, times in zip(sessions, took, strict=True):
             began = time.perf_counter()
-            session.run(None, {session.get_inputs()[0].name: example.pixels[None]})
+            session.run(None, {session.get_inputs()[0].name: image[None]})
             times.append(time.perf_counter() - began)
     return float(np.median(took[0]) / np.median(took[1]))
 

@@ -10,6 +10,8 @@ from vigia_training.learning.folding import folded
 
 #: Blocks before the tail: what they know, at a sixteenth of the input's sides, holds for any images.
 _TRUNK_BLOCKS = 4
+#: Parts of the names of the graph's nodes that stay in floating point where the rest is quantized.
+KEPT = ("/trunk/stem/", "/trunk/blocks.0/")
 
 
 class Trunk(nn.Module):

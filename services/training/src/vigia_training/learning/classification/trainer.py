@@ -44,10 +44,11 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A classifier, and which candidate it is."""
+    """A classifier, and which candidate it is; ``trial`` is the same, learnt without the images held back."""
 
     classifier: Classifier
     choice: str
+    trial: Classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,10 @@ def fit(
         pools[name], heads[name] = pool, probe
     varied = min(trials, key=lambda name: trials[name])
     pool = pools[varied]
-    tail, head = _tune(
+    trial = _tune(
         given, pool, _rest(pool, out), heads[varied], exclusive, budget, seed, device, _part(progress, 0.4, 0.25)
     )
-    tuned, temperature = _calibrate(_say(tail, head, pool.features[out], device), pool.labels[out], exclusive)
+    tuned, temperature = _calibrate(_say(*trial, pool.features[out], device), pool.labels[out], exclusive)
     everything = np.arange(len(pool.source))
     probe = _probe(given, pool, everything, exclusive, seed, device)
     if tuned < trials[varied]:
@@ -103,11 +104,15 @@ def fit(
         tail, head = _tune(given, pool, everything, probe, exclusive, budget, seed, device, _part(progress, 0.65, 0.35))
     else:
         choice = f"{varied}, last blocks as they were"
-        probed = _say(Tail(given).to(device), heads[varied], pool.features[out], device)
-        _, temperature = _calibrate(probed, pool.labels[out], exclusive)
+        trial = Tail(given).to(device), heads[varied]
+        _, temperature = _calibrate(_say(*trial, pool.features[out], device), pool.labels[out], exclusive)
         tail, head = Tail(given), probe
     progress(1.0)
-    return Fitted(Classifier(trunk.cpu(), tail.cpu(), head.cpu(), exclusive, temperature).eval(), choice)
+    whole, without = (
+        Classifier(trunk.cpu(), tail.cpu(), head.cpu(), exclusive, temperature).eval()
+        for tail, head in ((tail, head), trial)
+    )
+    return Fitted(whole, choice, without)
 
 
 def _part(progress: Progress, begin: float, span: float) -> Progress:
