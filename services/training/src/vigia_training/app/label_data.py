@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vigia_training.app.images import Read, in_order
 from vigia_training.app.train import Task
-from vigia_training.domain.annotations import Annotation, kind_of, labels_in, parse_annotations, usable
+from vigia_training.domain.annotations import Annotation, kind_of, labels_in, parse_annotations, shows_logos, usable
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.label_split import split_labelled
 from vigia_vision import DecodeError, decode
@@ -27,6 +27,7 @@ class LabelData:
     learn: list[Annotation]
     test: list[Annotation]
     sizes: dict[str, tuple[int, int]]  # of every image by its address, width and height
+    logos: bool = False  # whether what is learnt from are images of one logo each, to be found in scenes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,17 @@ class Learnt:
 def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> LabelData:
     """Both datasets, every image read once: bad ones fail the job before the long part, several named at once."""
     given = parse_annotations(task.training_manifest)
-    kind = kind_of(given)
-    learn = usable(given, kind)
-    if task.test_manifest is not None:
-        test = usable(parse_annotations(task.test_manifest), kind)
+    tested = parse_annotations(task.test_manifest) if task.test_manifest is not None else None
+    logos = tested is not None and shows_logos(given, tested)
+    kind: LabelKind = "object-detection" if logos else kind_of(given)
+    # Images without anything boxed show what a scene is like.
+    learn = [*usable(given, "classification"), *usable(given, kind)] if logos else usable(given, kind)
+    if tested is not None:
+        test = usable(tested, kind)
     else:
         learning, testing = split_labelled([one.names(kind) for one in learn], task.seed)
         learn, test = [learn[i] for i in learning], [learn[i] for i in testing]
-    labels = labels_in(learn, kind)
+    labels = labels_in(learn, kind, logos)
     if not test:
         raise BadData(f"there are no images to test with that are labelled for {kind}")
     if not any(name in labels for one in test for name in one.names(kind)):
@@ -68,7 +72,7 @@ def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> Labe
     if problems:
         many = f"{len(problems)}{' or more' if len(problems) == _MOST_PROBLEMS else ''} images cannot be used: "
         raise BadData((many if len(problems) > 1 else "") + "; ".join(problems))
-    return LabelData(kind, labels, learn, test, sizes)
+    return LabelData(kind, labels, learn, test, sizes, logos)
 
 
 def _checked(annotation: Annotation, read: Read) -> tuple[int, int] | BadData:
