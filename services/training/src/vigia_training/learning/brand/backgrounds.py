@@ -123,8 +123,10 @@ def colour(rng: np.random.Generator) -> Colour:
     return red, green, blue
 
 
-def write(scene: Image.Image, at: tuple[float, float], size: float, rng: np.random.Generator) -> None:
-    """Random writing of ``size`` pixels: what a logo made of letters is mistaken for."""
+def write(
+    scene: Image.Image, at: tuple[float, float], size: float, rng: np.random.Generator, inks: Sequence[Colour] = ()
+) -> None:
+    """Random writing of ``size`` pixels, in one of the ``inks``: what a logo made of letters is mistaken for."""
     words = [
         "".join(_LETTERS[i] for i in rng.integers(len(_LETTERS), size=int(rng.integers(1, 10))))
         for _ in range(int(rng.integers(1, 4)))
@@ -133,15 +135,18 @@ def write(scene: Image.Image, at: tuple[float, float], size: float, rng: np.rand
     if rng.random() < 0.4:
         text = text.upper()
     stroke = int(size / 16) if rng.random() < 0.3 else 0
-    ImageDraw.Draw(scene).text(at, text, fill=colour(rng), font=_font(max(6, round(size / 4) * 4)), stroke_width=stroke)
+    font = _font(max(6, round(size / 4) * 4))
+    ImageDraw.Draw(scene).text(at, text, fill=_ink(inks, rng), font=font, stroke_width=stroke)
 
 
-def emblem(scene: Image.Image, at: tuple[float, float], radius: float, rng: np.random.Generator) -> None:
-    """A few simple shapes about one middle, perhaps with letters: nobody's logo."""
+def emblem(
+    scene: Image.Image, at: tuple[float, float], radius: float, rng: np.random.Generator, inks: Sequence[Colour] = ()
+) -> None:
+    """A few simple shapes about one middle in some of the ``inks``, perhaps with letters: nobody's logo."""
     draw = ImageDraw.Draw(scene)
     x, y = at
     for _ in range(int(rng.integers(1, 5))):
-        tone, size = colour(rng), radius * rng.uniform(0.2, 1.0)
+        tone, size = _ink(inks, rng), radius * rng.uniform(0.2, 1.0)
         dx, dy = rng.normal(0, radius * 0.25, 2) if rng.random() < 0.5 else (0.0, 0.0)
         box = (x + dx - size, y + dy - size, x + dx + size, y + dy + size)
         kind = int(rng.integers(5))
@@ -158,7 +163,11 @@ def emblem(scene: Image.Image, at: tuple[float, float], radius: float, rng: np.r
         else:
             draw.rounded_rectangle(box, radius=size * rng.uniform(0, 0.8), fill=tone)
     if rng.random() < 0.5:
-        write(scene, (x - radius * 0.5, y - radius * 0.3), max(8.0, radius * rng.uniform(0.3, 0.9)), rng)
+        write(scene, (x - radius * 0.5, y - radius * 0.3), max(8.0, radius * rng.uniform(0.3, 0.9)), rng, inks)
+
+
+def _ink(inks: Sequence[Colour], rng: np.random.Generator) -> Colour:
+    return inks[int(rng.integers(len(inks)))] if inks else colour(rng)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from vigia_training.learning.brand.backgrounds import Backgrounds, emblem, write
-from vigia_training.learning.brand.cutout import Cutout
+from vigia_training.learning.brand.cutout import SEEN, Cutout
 from vigia_training.learning.brand.prints import make_print
 from vigia_training.learning.detection.crops import Annotated, Pixels
 
@@ -85,7 +85,7 @@ class Scenes(Sequence[Annotated]):
                 boxes.append(put(scene, self._any(labels[turn], rng), places[number], rng))
                 if rng.random() < _COVERED:
                     self._cover(scene, boxes[-1], rng)
-            elif rng.random() < 0.6:
+            elif rng.random() < 0.75:
                 self._distract(scene, places[number], rng)
         return Annotated(
             _photographed(scene, rng),
@@ -101,18 +101,19 @@ class Scenes(Sequence[Annotated]):
     def _distract(self, scene: Pixels, place: Area, rng: np.random.Generator) -> None:
         """What looks like a logo and is none: a part of one, one whose parts lie elsewhere, another mark, writing."""
         kind = rng.random()
-        if kind < 0.5:
-            logo = self._any(int(rng.choice(list(self._by_label))), rng)
-            put(scene, (_fragment if kind < 0.25 else _rolled)(logo, rng), place, rng)
+        logo = self._any(int(rng.choice(list(self._by_label))), rng)
+        if kind < 0.4:
+            put(scene, (_fragment if kind < 0.2 else _rolled)(logo, rng), place, rng)
             return
         left, top, right, bottom = place
         size = min(right - left, bottom - top) * rng.uniform(0.2, 0.5)
         at = (float(rng.uniform(left, right)), float(rng.uniform(top, bottom)))
         image = Image.fromarray(scene)
-        if kind < 0.8:
-            emblem(image, at, size, rng)
+        inks = _inks(logo, rng) if rng.random() < 0.6 else ()
+        if kind < 0.75:
+            emblem(image, at, size, rng, inks)
         else:
-            write(image, (left, at[1]), max(size, 8.0), rng)
+            write(image, (left, at[1]), max(size, 8.0), rng, inks)
         scene[:] = np.asarray(image)
 
     def _cover(self, scene: Pixels, box: Area, rng: np.random.Generator) -> None:
@@ -172,7 +173,7 @@ def _split(area: Area, count: int, rng: np.random.Generator) -> Iterator[Area]:
         return
     left, top, right, bottom = area
     share, first = rng.uniform(0.3, 0.7), count // 2
-    if right - left > bottom - top:
+    if (right - left > bottom - top) == (rng.random() < 0.8):
         cut = left + share * (right - left)
         parts = (left, top, cut, bottom), (cut, top, right, bottom)
     else:
@@ -189,6 +190,13 @@ def _fragment(logo: Cutout, rng: np.random.Generator) -> Cutout:
     top, left = int(rng.integers(high - part_high + 1)), int(rng.integers(wide - part_wide + 1))
     inner = np.s_[top : top + part_high, left : left + part_wide]
     return Cutout(logo.pixels[inner], logo.filled[inner], logo.ground)
+
+
+def _inks(logo: Cutout, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+    """Some of the logo's colours: marks that have the same are the ones that are mistaken for it."""
+    seen = logo.pixels[logo.pixels[..., 3] >= SEEN]
+    picked = seen[rng.integers(len(seen), size=3), :3] if len(seen) else np.zeros((1, 3), np.uint8)
+    return [(int(red), int(green), int(blue)) for red, green, blue in picked]
 
 
 def _rolled(logo: Cutout, rng: np.random.Generator) -> Cutout:
