@@ -31,6 +31,8 @@ _MOST_LOGOS = 1024
 #: Photographs without logos that are kept, at most, and the longer side of each, pixels.
 _MOST_PHOTOGRAPHS = 200
 _PHOTOGRAPH = 640
+#: Scenes that are in memory at most: half a megabyte each.
+_MOST_SCENES = 256
 #: Sides of a scene in sides of the crop that is learnt from it.
 _SCENE = 1.25
 #: Logos have a right way up, and scenes come with their own light, blur and noise.
@@ -45,7 +47,8 @@ def learn_brand(data: LabelData, read: Read, task: Task, options: Options, tell:
     logos = [Logo(cutout, index[one.labels[0]]) for one, cutout in zip(chosen, cutouts, strict=True)]
     budget = _budget(options.detection)
     photographs = list(in_order(lambda one: _photograph(one, read), _photographs(data, task.seed)))
-    scenes = Scenes(logos, photographs, round(budget.crop * _SCENE), task.seed)
+    count = min(_MOST_SCENES, budget.iterations * budget.batch)
+    scenes = Scenes(logos, photographs, count, round(budget.crop * _SCENE), task.seed)
     # Nothing is known of the scenes to come but what the test images' sizes say.
     sizes = [data.sizes[one.uri] for one in data.test]
     width, height = detector_size(sizes, [[] for _ in sizes])

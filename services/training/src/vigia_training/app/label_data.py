@@ -46,8 +46,8 @@ def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> Labe
     tested = parse_annotations(task.test_manifest) if task.test_manifest is not None else None
     logos = tested is not None and shows_logos(given, tested)
     kind: LabelKind = "object-detection" if logos else kind_of(given)
-    # Images without anything boxed show what a scene is like.
-    learn = [*usable(given, "classification"), *usable(given, kind)] if logos else usable(given, kind)
+    # Beside logos, images without anything boxed show what scenes are like.
+    learn = given if logos else usable(given, kind)
     if tested is not None:
         test = usable(tested, kind)
     else:

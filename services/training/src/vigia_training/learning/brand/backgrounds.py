@@ -65,10 +65,10 @@ class Backgrounds:
         stops = [colour(rng) for _ in range(int(rng.integers(2, 4)))]
         if rng.random() < 0.6:  # most surfaces have one colour, lighter and darker
             first = np.asarray(stops[0], np.float64)
-            stops = [tuple(np.clip(first + rng.uniform(-60, 60), 0, 255).astype(int).tolist()) for _ in stops]  # type: ignore[misc]
+            stops = [tuple(np.clip(first + rng.uniform(-60, 60), 0, 255).astype(int).tolist()) for _ in stops]
         steps = np.linspace(0, 255, len(stops))
         tables = [np.interp(np.arange(256), steps, [stop[band] for stop in stops]) for band in range(3)]
-        return np.stack(tables, 1).astype(np.uint8)[level]
+        return np.asarray(np.stack(tables, 1).astype(np.uint8)[level])
 
     def _part(self, photograph: Pixels, rng: np.random.Generator) -> Pixels:
         high, wide = photograph.shape[:2]
@@ -215,7 +215,7 @@ def _texture(side: int, rng: np.random.Generator) -> Pixels:
         level = level + rng.uniform(0, 0.6) * clouds
     level = level + rng.uniform(0, 0.15) * rng.standard_normal(level.shape, dtype=np.float32)
     low, high = np.quantile(level, (0.01, 0.99))
-    return np.clip(255 * (level - low) / max(high - low, 1e-6), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(255 * (level - low) / max(high - low, 1e-6), 0, 255), np.uint8)
 
 
 def _clouds(side: int, persistence: float, rng: np.random.Generator) -> Floats:

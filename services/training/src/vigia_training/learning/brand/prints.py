@@ -83,7 +83,8 @@ def _look(logo: Cutout, under: Floats, rng: np.random.Generator) -> tuple[Pixels
         return _stack(colours, cover), shape
     margin = int(rng.uniform(0.04, 0.35) * math.sqrt(shape.size))
     share = np.pad(cover, margin)[..., None] / 255
-    mixed = np.pad(colours, ((margin, margin), (margin, margin), (0, 0))) * share + plate * (1 - share)
+    around = ((margin, margin), (margin, margin), (0, 0))
+    mixed = np.asarray(np.pad(colours, around) * share + plate * (1 - share), np.float32)
     return _stack(mixed, _rounded(mixed.shape[1], mixed.shape[0], rng)), np.pad(shape, margin)
 
 

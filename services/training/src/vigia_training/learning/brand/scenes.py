@@ -16,8 +16,7 @@ from vigia_training.learning.brand.cutout import SEEN, Cutout
 from vigia_training.learning.brand.prints import make_print
 from vigia_training.learning.detection.crops import Annotated, Pixels
 
-#: Scenes that are kept, and how often one is looked at before another takes its place.
-_KEPT = 256
+#: How often a scene is looked at before another takes its place.
 _LOOKS = 4
 #: Smallest logo, geometric mean of its sides in pixels: less is hard for people, too.
 _SMALLEST = 18.0
@@ -40,19 +39,19 @@ class Logo:
 
 
 class Scenes(Sequence[Annotated]):
-    """Scenes of ``side`` pixels; each place of the sequence has its labels, its scene is another after some looks.
+    """``count`` scenes of ``side`` pixels, or two for each label if those are more; each place of the sequence has its labels, its scene is another after some looks.
 
     The same logos, seed and looks give the same scenes, in whatever order places are looked at. Not more than
     ``len(self)`` scenes are in memory.
     """
 
-    def __init__(self, logos: Sequence[Logo], photographs: Sequence[Pixels], side: int, seed: int) -> None:
+    def __init__(self, logos: Sequence[Logo], photographs: Sequence[Pixels], count: int, side: int, seed: int) -> None:
         self._side, self._seed = side, seed
         self._by_label: dict[int, list[Cutout]] = {}
         for logo in logos:
             self._by_label.setdefault(logo.label, []).append(logo.cutout)
         rng = np.random.default_rng([seed, 0])
-        self._plan = list(_plan(sorted(self._by_label), rng))
+        self._plan = list(_plan(sorted(self._by_label), count, rng))
         self._backgrounds = Backgrounds(side, photographs, rng)
         self._looks = [0] * len(self._plan)
         self._scenes: list[Annotated | None] = [None] * len(self._plan)
@@ -155,15 +154,15 @@ def put(scene: Pixels, logo: Cutout, place: Area, rng: np.random.Generator) -> A
     return (float(x + inner[0]), float(y + inner[1]), float(x + inner[2]), float(y + inner[3]))
 
 
-def _plan(labels: Sequence[int], rng: np.random.Generator) -> Iterator[tuple[int, ...]]:
+def _plan(labels: Sequence[int], count: int, rng: np.random.Generator) -> Iterator[tuple[int, ...]]:
     """Which logos each scene shows: all equally often, in random company."""
     waiting: list[int] = []
-    for _ in range(max(_KEPT, len(labels) * 2)):
-        count = int(rng.choice(len(_LOGOS), p=_LOGOS))
-        while len(waiting) < count:
+    for _ in range(max(count, len(labels) * 2)):
+        shown = int(rng.choice(len(_LOGOS), p=_LOGOS))
+        while len(waiting) < shown:
             waiting += rng.permutation(labels).tolist()
-        yield tuple(waiting[:count])
-        del waiting[:count]
+        yield tuple(waiting[:shown])
+        del waiting[:shown]
 
 
 def _split(area: Area, count: int, rng: np.random.Generator) -> Iterator[Area]:
