@@ -13,6 +13,7 @@ from vigia_training.domain.annotations import (
     kind_of,
     labels_in,
     parse_annotations,
+    shows_logos,
     usable,
     wants_labels,
 )
@@ -99,6 +100,24 @@ def test_what_is_left_over_from_other_tools_does_no_harm() -> None:
 def test_the_labels_decide_the_kind(lines: list[dict[str, object]], kind: str) -> None:
     assert kind_of(parse_annotations(text(*lines))) == kind
     assert wants_labels(text(*lines))
+
+
+@pytest.mark.parametrize(
+    ("training", "test", "logos"),
+    [
+        ([labelled("a"), labelled("b")], [boxed(("a", 1, 1, 9, 9))], True),
+        ([labelled("a")], [boxed(("a", 1, 1, 9, 9)), boxed()], True),
+        ([labelled("a"), boxed()], [boxed(("a", 1, 1, 9, 9))], True),
+        ([labelled("a"), labelled("b")], [labelled("a")], False),
+        ([labelled("a"), labelled("b")], [boxed()], False),
+        ([boxed(("a", 1, 1, 9, 9))], [boxed(("a", 1, 1, 9, 9))], False),
+        ([boxed(("a", 1, 1, 9, 9)), labelled("a")], [boxed(("a", 1, 1, 9, 9))], False),
+    ],
+)
+def test_boxes_in_the_test_images_alone_ask_for_logos_to_be_found(
+    training: list[dict[str, object]], test: list[dict[str, object]], logos: bool
+) -> None:
+    assert shows_logos(parse_annotations(text(*training)), parse_annotations(text(*test))) == logos
 
 
 def test_lines_labelled_for_another_kind_are_left_out() -> None:

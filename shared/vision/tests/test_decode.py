@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vigia_vision import DecodeError, Limits, decode, probe
+from vigia_vision.decode import opacity
 
 
 def encoded(mode: str, kind: str, size: tuple[int, int] = (70, 50), **options: object) -> bytes:
@@ -125,6 +126,27 @@ def test_sixteen_bit_grey_keeps_its_high_byte() -> None:
     file = io.BytesIO()
     Image.fromarray(values).save(file, "PNG")
     assert np.array_equal(decode(file.getvalue())[..., 0], (values >> 8).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_opacity_is_what_decoding_drops(mode: str) -> None:
+    whole = Image.new("RGBA", (70, 50), (200, 10, 10, 255))
+    whole.paste((0, 0, 0, 0), (0, 0, 30, 50))
+    file = io.BytesIO()
+    whole.convert(mode).save(file, "PNG")
+    found = opacity(file.getvalue())
+    assert found is not None
+    assert found.shape == decode(file.getvalue()).shape[:2]
+    assert not found[:, :30].any()
+    assert (found[:, 30:] == 255).all()
+
+
+def test_images_without_transparency_have_no_opacity() -> None:
+    assert opacity(JPEG) is None
+    assert opacity(PNG) is None
+    assert opacity(encoded("I;16", "PNG", transparency=7)) is None
+    with pytest.raises(DecodeError):
+        opacity(PNG[:200])
 
 
 def test_alpha_is_dropped() -> None:

@@ -22,11 +22,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 def main() -> None:
     """Measures what was asked for."""
-    from tests.bench.models.rows import ROWS
+    from tests.bench.models import brand, rows
 
+    measured = (*rows.ROWS, *brand.ROWS)
     parser = argparse.ArgumentParser(prog="make bench-models", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("VIGIA_BENCH_DATA", "")))
-    parser.add_argument("--row", action="append", choices=[row.name for row in ROWS], help="only this one; may repeat")
+    parser.add_argument(
+        "--row", action="append", choices=[row.name for row in measured], help="only this one; may repeat"
+    )
     parser.add_argument("--draws", type=int, help="random draws of each row")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured")
     given = parser.parse_args()
@@ -36,7 +39,7 @@ def main() -> None:
     table = Table(title=f"{len(os.sched_getaffinity(0))} cores")
     for name in ("row", "what", "mean", "draws", "goal", "reference"):
         table.add_column(name)
-    for row in ROWS:
+    for row in measured:
         if given.row and row.name not in given.row:
             continue
         found: list[dict[str, float]] = []

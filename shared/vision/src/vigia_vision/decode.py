@@ -107,6 +107,21 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, shrink: Literal[1, 2, 4
     return pixels
 
 
+def opacity(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Pixels | None:
+    """What :func:`decode` drops: a PNG's alpha as uint8 ``[height, width]``, None for an image without any.
+
+    DecodeError as for :func:`decode`.
+    """
+    if probe(data, limits).format == "jpeg":
+        return None
+    decode(data, limits)
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        # One transparent level of 16-bit grey is not read.
+        if image.mode.startswith("I") or not image.has_transparency_data:
+            return None
+        return np.asarray(image.convert("RGBA").getchannel("A"))
+
+
 def _with_simplejpeg(data: bytes, info: ImageInfo, shrink: int) -> Pixels:
     # Of the decoder's scales, which are eighths, it takes the smallest that gives as many pixels.
     least = {"min_height": -(-info.height // shrink), "min_width": -(-info.width // shrink)} if shrink > 1 else {}

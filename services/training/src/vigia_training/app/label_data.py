@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vigia_training.app.images import Read, in_order
 from vigia_training.app.train import Task
-from vigia_training.domain.annotations import Annotation, kind_of, labels_in, parse_annotations, usable
+from vigia_training.domain.annotations import Annotation, kind_of, labels_in, parse_annotations, shows_logos, usable
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.grouping import Thumbnail, group, shown_twice, thumbnail
 from vigia_training.domain.label_split import split_labelled, untested
@@ -38,6 +38,7 @@ class LabelData:
     sizes: dict[str, tuple[int, int]]  # of every image by its address, width and height
     parts: dict[str, int]
     warnings: list[str]  # what the user should know of them
+    logos: bool = False  # whether what is learnt from are images of one logo each, to be found in scenes
 
     @property
     def groups(self) -> list[int]:
@@ -59,10 +60,13 @@ class Learnt:
 def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> LabelData:
     """Both datasets, every image read once: bad ones fail the job before the long part, several named at once."""
     given = parse_annotations(task.training_manifest)
-    kind = kind_of(given)
-    learn = usable(given, kind)
-    test = None if task.test_manifest is None else usable(parse_annotations(task.test_manifest), kind)
-    labels = labels_in(learn, kind)
+    tested = None if task.test_manifest is None else parse_annotations(task.test_manifest)
+    logos = tested is not None and shows_logos(given, tested)
+    kind: LabelKind = "object-detection" if logos else kind_of(given)
+    # Beside logos, images without anything boxed show what scenes are like.
+    learn = given if logos else usable(given, kind)
+    test = None if tested is None else usable(tested, kind)
+    labels = labels_in(learn, kind, logos)
     if test is not None:
         _can_test(test, labels, kind)
     everything = [*learn, *(test or ())]
@@ -83,6 +87,7 @@ def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> Labe
         sizes=images.sizes,
         parts=dict(zip((one.uri for one in everything), groups.tolist(), strict=True)),
         warnings=warnings,
+        logos=logos,
     )
 
 

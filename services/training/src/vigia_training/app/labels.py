@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from vigia_contracts.training import ModelMetrics
+from vigia_training.app.brand import learn_brand
 from vigia_training.app.classifier import learn_classifier
 from vigia_training.app.detector import learn_detector
 from vigia_training.app.digests import Digesting
@@ -50,7 +51,7 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
     torch.manual_seed(task.seed)
     read = Digesting(read)
     data = read_datasets(task, read, lambda share: tell("reading", share))
-    learn = learn_detector if data.kind == "object-detection" else learn_classifier
+    learn = learn_brand if data.logos else learn_detector if data.kind == "object-detection" else learn_classifier
     learnt = learn(data, read, task, options, lambda share: tell("training", share))
     tell("exporting", 0)
     draft = Manifest(

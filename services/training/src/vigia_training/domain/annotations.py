@@ -109,6 +109,29 @@ def kind_of(annotations: Sequence[Annotation]) -> LabelKind:
     return "classification"
 
 
+def shows_logos(training: Sequence[Annotation], test: Sequence[Annotation]) -> bool:
+    """Whether training images show logos alone that are to be found in the scenes of the test images (brand location).
+
+    So it is when most training images have labels of the whole image and most test images boxes. BadData when there are
+    training images with boxes too, or with several labels, or when a box's label is no training image's.
+    """
+    if kind_of(training) == "object-detection" or kind_of(test) != "object-detection":
+        return False
+    asks = "the test images have boxes, so training images show one logo each, with one label"
+    for one in training:
+        if one.boxes:
+            raise BadData(
+                f"{asks}; image {one.uri} has boxes: images of logos alone and images with boxes cannot be mixed"
+            )
+        if len(one.labels) > 1:
+            raise BadData(f"{asks}; image {one.uri} has the labels {', '.join(one.labels)}")
+    known = {name for one in training for name in one.labels}
+    unknown = sorted({box.label for one in test for box in one.boxes or ()} - known)
+    if unknown:
+        raise BadData(f"the test images have boxes of {', '.join(unknown)}; no training image has that label")
+    return True
+
+
 def usable(annotations: Sequence[Annotation], kind: LabelKind) -> list[Annotation]:
     """Images that say something to a model of ``kind``; an image in which nobody found anything to box does."""
     if kind == "object-detection":
@@ -116,12 +139,16 @@ def usable(annotations: Sequence[Annotation], kind: LabelKind) -> list[Annotatio
     return [one for one in annotations if one.labels]
 
 
-def labels_in(annotations: Sequence[Annotation], kind: LabelKind) -> tuple[str, ...]:
-    """Every label, sorted. BadData when there are too few or too many for a model of ``kind``."""
-    names = sorted({name for one in annotations for name in one.names(kind)})
+def labels_in(annotations: Sequence[Annotation], kind: LabelKind, logos: bool = False) -> tuple[str, ...]:
+    """Every label, sorted; with ``logos``, those of images of one logo each.
+
+    BadData when there are too few or too many for a model of ``kind``.
+    """
+    names = sorted({name for one in annotations for name in (one.labels if logos else one.names(kind))})
     least = 1 if kind == "object-detection" else 2
     if len(names) < least:
-        raise BadData(f"the training images have {len(names)} labels; a model of the kind {kind} needs {least}")
+        scenes = "; to find one logo in scenes, give a test dataset with boxes" if names else ""
+        raise BadData(f"the training images have {len(names)} labels; a model of the kind {kind} needs {least}{scenes}")
     if len(names) > _MOST_LABELS:
         raise BadData(f"the training images have {len(names)} labels; at most {_MOST_LABELS} are possible")
     return tuple(names)

@@ -1,0 +1,1 @@
+"""How a locator of logos is learnt from images of the logos alone: cut out, printed, and put into drawn scenes."""
