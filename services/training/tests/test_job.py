@@ -19,6 +19,7 @@ from vigia_contracts.training import (
 )
 from vigia_runtime.errors import Transient
 from vigia_training.app.job import Announcement, Crashed, JobRecord, Jobs, Outcome
+from vigia_training.domain.progress import Moment
 
 REF = ObjectRef(bucket="b", key="k")
 REQUEST = TrainingRequest(
@@ -40,12 +41,17 @@ class Kept:
 
     def __init__(self) -> None:
         self.record = JobRecord()
+        self.tidied = False
 
     async def load(self, request: TrainingRequest) -> JobRecord:
         return self.record
 
     async def save(self, request: TrainingRequest, record: JobRecord) -> None:
         self.record = record
+
+    async def tidy(self, request: TrainingRequest) -> None:
+        assert self.record.outcome is not None
+        self.tidied = True
 
 
 class Scripted:
@@ -55,9 +61,7 @@ class Scripted:
         self.ends = list(ends)
         self.attempts: list[int] = []
 
-    async def train(
-        self, request: TrainingRequest, attempt: int, tell: Callable[[str, float], Awaitable[None]]
-    ) -> Outcome:
+    async def train(self, request: TrainingRequest, attempt: int, tell: Callable[[Moment], Awaitable[None]]) -> Outcome:
         self.attempts.append(attempt)
         end = self.ends.pop(0)
         if end is not None:
@@ -90,6 +94,7 @@ async def test_a_job_that_comes_again_is_not_trained_again() -> None:
     first = await runner.run(REQUEST)
     assert await runner.run(REQUEST) == first
     assert trainer.attempts == [1]
+    assert records.tidied
     assert [type(p) for p in published] == [TrainingStarted, TrainingCompleted, TrainingCompleted]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -24,8 +25,9 @@ def run(plates, options: Options = SMALL, test_manifest: bytes | None = None, se
     told: list[tuple[str, float]] = []
     task = Task(ARN, "plates", "1", plates.manifest, test_manifest, seed)
     result = train(task, plates.read, options, lambda stage, share: told.append((stage, share)))
-    shares = [share for _, share in told]
-    assert shares == sorted(shares)
+    for stage in {stage for stage, _ in told}:
+        shares = [share for name, share in told if name == stage]
+        assert shares == sorted(shares)
     assert (told[0][0], told[-1]) == ("reading", ("evaluating", 1.0))
     return result
 
@@ -65,6 +67,43 @@ def test_the_artifact_is_whole_and_its_golden_samples_hold(result: Result) -> No
 
 def test_the_same_job_gives_the_same_artifact(result: Result, plates) -> None:  # type: ignore[no-untyped-def]
     assert run(plates).artifact.digest == result.artifact.digest
+
+
+#: What every artifact's manifest says of how it was made.
+PROVENANCE = {
+    "model_arn",
+    "seed",
+    "training_manifest_sha256",
+    "test_manifest_sha256",
+    "data_sha256",
+    "data_files",
+    "backbone",
+    "backbone_sha256",
+    "budget",
+    "device",
+    "threads",
+    "code",
+    "python",
+    "torch",
+    "timm",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+    "pillow",
+    "simplejpeg",
+}
+
+
+def test_the_manifest_says_what_it_was_made_of(result: Result, plates) -> None:  # type: ignore[no-untyped-def]
+    told = result.artifact.manifest.provenance
+    assert set(told) == PROVENANCE | {"precision"}
+    assert (told["seed"], told["device"], told["data_files"]) == ("0", "cpu", "72")
+    assert told["training_manifest_sha256"] == hashlib.sha256(plates.manifest).hexdigest()
+    lines = sorted((f"s3://plates/{key}", hashlib.sha256(data).hexdigest()) for key, data in plates.objects.items())
+    together = "".join(f"{digest}  {address}\n" for address, digest in lines)
+    assert told["data_sha256"] == hashlib.sha256(together.encode()).hexdigest()
 
 
 def test_the_evaluation_files_have_the_shapes_of_the_guide(result: Result) -> None:

@@ -103,6 +103,7 @@ class Line:
             "VIGIA_TRAINING_OBJECTS__SECRET_ACCESS_KEY": self.address.secret_access_key,
             "VIGIA_TRAINING_OBJECTS__SEALING_KEY": ROOT_KEY,
             "VIGIA_TRAINING_SIDE__PORT": "0",
+            "VIGIA_TRAINING_LEARNING__CHECKPOINT_SECONDS": "0.01",
             "VIGIA_TRAINING_LEARNING__IMAGES": "96",
             "VIGIA_TRAINING_LEARNING__ITERATIONS": "40",
             "VIGIA_TRAINING_LEARNING__FOLD_ITERATIONS": "30",
@@ -187,7 +188,9 @@ async def test_a_job_survives_the_death_of_its_worker_and_has_one_effect(line: L
         completed = await line.until(lambda said: isinstance(said, TrainingCompleted))
         assert completed.attempt == 2
         assert [said.attempt for said in line.said if isinstance(said, TrainingStarted)] == [1, 2]
+        assert "training goes on from a checkpoint" in (line.folder / "worker.log").read_text()
         keys = [item["Key"] for item in line.client.list_objects_v2(Bucket=line.bucket)["Contents"]]
+        assert not [key for key in keys if "/jobs/" in key and not key.endswith(".json")]
         before = len(line.said)
         await line.send(request)
         again = await line.until(lambda said: said is line.said[-1] and len(line.said) > before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy import update
 
 from vigia_contracts.cameras import RtspSource
 from vigia_contracts.topics import CAMERAS, DEPLOYMENTS
+from vigia_contracts.training import TrainingProgress
 from vigia_registry import schema
 from vigia_registry.entrypoints.http import build
 from vigia_registry.hosting import announcements, overview, repository, service
@@ -19,9 +21,10 @@ from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.versions import Change
 from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Owner, Vault
+from vigia_registry.models import trainings
 from vigia_runtime.policies import allowing
 
-from .conftest import OWNER
+from .conftest import OWNER, arn
 
 KEY_ACCOUNT = "123456789012"
 KEY = ("AKIAFLEETTESTS000001", "fleet-secret")
@@ -197,6 +200,26 @@ async def test_what_judges_a_camera_is_announced_and_follows_hosting(client: htt
         ("2", "STOPPING_HOSTING"),
         ("1", "STOPPING_HOSTING"),
     ]
+
+
+async def test_a_training_shows_how_far_it_is_and_when_it_ends(client: httpx.AsyncClient, fleet: Any) -> None:
+    version = await fleet.version(1)
+    models = schema.models.model_versions
+    async with fleet.deps.database.transaction() as session:
+        await session.execute(update(models).where(models.c.id == version).values(state="TRAINING"))
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    async def shown(left: float | None) -> tuple[Any, ...]:
+        event = TrainingProgress(
+            model_arn=arn(1), attempt=1, stage="training", fraction=0.25, remaining_seconds=left, at=at
+        )
+        await trainings.apply(fleet.deps.database, event)
+        [model] = (await client.get("/models", params={"project": "cookies"})).json()["items"]
+        return tuple(model["training"][name] for name in ("stage", "fraction", "expected_end", "attempt"))
+
+    assert await shown(90.0) == ("training", 0.25, "2026-01-02T03:05:35Z", 1)
+    # A worker of the release before does not say.
+    assert await shown(None) == ("training", 0.25, None, 1)
 
 
 async def test_units_are_shown_while_a_version_is_to_be_hosted(client: httpx.AsyncClient, fleet: Any) -> None:

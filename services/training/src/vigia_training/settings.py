@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
-from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, Precision
+from vigia_training.adapters.machine import cores
+from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, DeviceName, Precision
 from vigia_training.learning.label_budget import ClassificationBudget, DetectionBudget
 
 
@@ -34,16 +34,24 @@ class LearningSettings(Group):
     false_rejects: float = Field(
         default=FALSE_REJECTS, ge=0.0001, le=0.2, description="share of normal images rejected by a model of them alone"
     )
+    checkpoint_seconds: float = Field(
+        default=30.0, gt=0, description="how often is kept what is learnt so far; what a death costs at most"
+    )
     precision: Precision = Field(
         default="auto", description="of the served network: float32, int8, or int8 where that costs next to nothing"
     )
-    backbone: str = Field(default=DEFAULT_BACKBONE, description="timm name of the frozen network (an EfficientNet)")
-    backbone_path: Path | None = Field(default=None, description="its weights, a state dict; default: packaged ones")
+    device: DeviceName = Field(default="auto", description="cpu, cuda, or a GPU where there is one")
+    processes: int = Field(default=1, ge=1, le=64, description="of a detector's training, one for each GPU")
+    hours: float = Field(default=24.0, gt=0, description="a training that is estimated to take longer is refused")
+    backbone: str = Field(default=DEFAULT_BACKBONE, description="timm name of the frozen network")
+    backbone_path: Path | None = Field(
+        default=None, description="its weights, .safetensors or .pth; default: packaged ones"
+    )
 
     @property
     def cores(self) -> int:
         """Cores a training uses."""
-        return self.threads or len(os.sched_getaffinity(0))
+        return self.threads or cores()
 
     @property
     def budget(self) -> Budget:

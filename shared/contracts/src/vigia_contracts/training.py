@@ -46,7 +46,8 @@ class TrainingProgress(Payload):
     model_arn: str
     attempt: int = Field(ge=1)
     stage: str = Field(description="reading, features, training, evaluating, exporting, uploading")
-    fraction: float = Field(ge=0, le=1)
+    fraction: float = Field(ge=0, le=1, description="of the whole work, in time; it never falls within an attempt")
+    remaining_seconds: float | None = Field(default=None, ge=0, description="by the speed measured so far; may rise")
     message: str = ""
     at: UtcTime
 

@@ -110,6 +110,7 @@ class ModelVersion:
     test_manifest: ObjectRef | None
     stage: str | None
     progress: float | None
+    training_end: datetime | None
     attempt: int | None
     artifact: ObjectRef | None
     manifest: dict[str, Any] | None

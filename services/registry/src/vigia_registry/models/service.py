@@ -301,6 +301,7 @@ def _new_version(
         test_manifest=test_manifest,
         stage=None,
         progress=None,
+        training_end=None,
         attempt=None,
         artifact=None,
         manifest=None,

@@ -45,6 +45,7 @@ model_versions = Table(
     # What training reports while it runs.
     Column("stage", Text),
     Column("progress", Float),
+    Column("training_end", Moment),
     Column("attempt", Integer),
     # What training leaves behind: ObjectRef, vigia_vision manifest, vigia_contracts.training.ModelMetrics, ObjectRefs.
     Column("artifact", JSONB),

@@ -61,9 +61,11 @@ def _outdated(model: ModelVersion, event: TrainingEvent) -> bool:
 def _values(event: TrainingEvent) -> dict[str, Any]:
     match event:
         case TrainingStarted():
-            return {"stage": "reading", "progress": 0.0}
+            return {"stage": "reading", "progress": 0.0, "training_end": None}
         case TrainingProgress():
-            return {"stage": event.stage, "progress": event.fraction}
+            left = event.remaining_seconds
+            end = None if left is None else event.at + timedelta(seconds=left)
+            return {"stage": event.stage, "progress": event.fraction, "training_end": end}
         case TrainingFailed():
             return {"status_message": event.message or f"Training failed ({event.code})."}
         case TrainingCompleted():

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
 import time
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +22,7 @@ from vigia_contracts.training import TrainingCompleted, TrainingFailed, Training
 from vigia_runtime.errors import Transient
 from vigia_runtime.logging import get_logger
 from vigia_training.app.job import Crashed, Outcome
+from vigia_training.domain.progress import Moment
 
 log = get_logger(__name__)
 
@@ -29,40 +32,63 @@ _LINE_BYTES = 16 * 1024 * 1024
 
 
 class ChildTrainer:
-    """Runs each training in a child process that reads the same settings from the environment."""
+    """Runs each training in a child process that reads the same settings from the environment.
 
-    async def train(
-        self, request: TrainingRequest, attempt: int, tell: Callable[[str, float], Awaitable[None]]
-    ) -> Outcome:
+    With more ``processes`` the others help the first, each with a GPU of its own; they say nothing.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
+        self._processes = processes
+
+    async def train(self, request: TrainingRequest, attempt: int, tell: Callable[[Moment], Awaitable[None]]) -> Outcome:
         """See :class:`vigia_training.app.job.Trainer`."""
         started = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LINE_BYTES,
-            # Threads that wait for each other sleep instead of spinning: on shared cores spinning doubles the time.
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
+        port = _free_port() if self._processes > 1 else 0
         final: dict[str, Any] = {}
+        children: list[Process] = []
         try:
-            with contextlib.suppress(ConnectionError):
-                process.stdin.write(request.to_json() + b"\n")
-                await process.stdin.drain()
-            async for line in process.stdout:
+            for rank in range(self._processes):
+                children.append(await _start(request, rank, self._processes, port))
+            leader = children[0]
+            assert leader.stdout is not None
+            async for line in leader.stdout:
                 message = json.loads(line)
                 if message["kind"] == "progress":
-                    await tell(message["stage"], message["fraction"])
+                    await tell(Moment(message["stage"], message["fraction"], message["remaining"]))
                 else:
                     final = message
-            code = await process.wait()
+            code = await leader.wait()
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            for child in children:
+                if child.returncode is None:
+                    child.kill()
+                await child.wait()
         return _outcome(request, attempt, final, code, time.monotonic() - started)
+
+
+async def _start(request: TrainingRequest, rank: int, processes: int, port: int) -> Process:
+    together = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
+    meeting = {name: str(value) for name, value in together.items()} | {"MASTER_ADDR": "127.0.0.1"}
+    process = await asyncio.create_subprocess_exec(
+        *_COMMAND,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE if rank == 0 else asyncio.subprocess.DEVNULL,
+        limit=_LINE_BYTES,
+        # Threads that wait for each other sleep instead of spinning: on shared cores spinning doubles the time.
+        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(meeting if processes > 1 else {})},
+    )
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(request.to_json() + b"\n")
+        await process.stdin.drain()
+    return process
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _outcome(request: TrainingRequest, attempt: int, final: dict[str, Any], code: int, seconds: float) -> Outcome:

@@ -13,5 +13,9 @@ _JUDGING = ":lookoutvision:"
 
 def train_any(task: Task, read: Read, options: Options, progress: Progress) -> Result:
     """A model that judges images normal or anomalous, or one that gives labels. BadData as either says."""
-    labels = _JUDGING not in task.arn and wants_labels(task.training_manifest)
-    return (train_labels if labels else train)(task, read, options, progress)
+    return (train_labels if wants(task) else train)(task, read, options, progress)
+
+
+def wants(task: Task) -> bool:
+    """Whether it is a model that gives labels."""
+    return _JUDGING not in task.arn and wants_labels(task.training_manifest)

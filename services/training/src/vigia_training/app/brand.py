@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import torch
 from PIL import Image
 
 from vigia_training.app.images import Read, in_order
@@ -15,12 +14,14 @@ from vigia_training.app.train import Options, Task
 from vigia_training.domain.annotations import Annotation
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.scale import detector_size
+from vigia_training.learning import parallel
 from vigia_training.learning.backbone import load_backbone
 from vigia_training.learning.brand.cutout import Cutout, cut_out
 from vigia_training.learning.brand.scenes import Logo, Scenes
 from vigia_training.learning.detection import trainer as detection
 from vigia_training.learning.detection.crops import Variation
 from vigia_training.learning.detection.network import Graph
+from vigia_training.learning.device import device_of
 from vigia_training.learning.graph import to_onnx
 from vigia_training.learning.label_budget import DetectionBudget
 from vigia_vision.decode import Pixels, opacity
@@ -53,8 +54,12 @@ def learn_brand(data: LabelData, read: Read, task: Task, options: Options, tell:
     sizes = [data.sizes[one.uri] for one in data.test]
     width, height = detector_size(sizes, [[] for _ in sizes])
     backbone = load_backbone(options.backbone_name, options.backbone_file)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    detector = detection.fit(backbone, scenes, len(data.labels), budget, _VARIATION, task.seed, device, tell)
+    device = device_of(options.device)
+    detector = detection.fit(
+        backbone, scenes, len(data.labels), budget, _VARIATION, task.seed, device, tell, options.checkpoints
+    )
+    parallel.part()
+    detector.backbone = detector.backbone.sized(height, width)
     names = ("score", "boxes", "scores", "classes")
     model, outputs = to_onnx(Graph(detector, height, width).eval(), width, height, names, task.arn)
     return Learnt(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from vigia_runtime.logging import get_logger
 from vigia_training.app.images import Read, in_order
@@ -13,12 +12,14 @@ from vigia_training.app.label_data import LabelData, Learnt, pixels_of
 from vigia_training.app.train import Options, Task
 from vigia_training.domain.label_split import split_labelled
 from vigia_training.domain.scale import TINY, detector_size, tiny
+from vigia_training.learning import parallel
 from vigia_training.learning.backbone import load_backbone
 from vigia_training.learning.detection import trainer as detection
 from vigia_training.learning.detection.annotated import Annotated
 from vigia_training.learning.detection.crops import Variation
 from vigia_training.learning.detection.keeping import Keeping, room
 from vigia_training.learning.detection.network import Graph
+from vigia_training.learning.device import device_of
 from vigia_training.learning.graph import to_onnx
 from vigia_vision.manifest import LETTERBOX, InputContract
 from vigia_vision.prepare import fitted, letterbox_area
@@ -56,10 +57,12 @@ def learn_detector(data: LabelData, read: Read, task: Task, options: Options, te
     keeping = Keeping([weights[number] for number in chosen])
     images = [keeping.keep(image) for image in in_order(load, chosen)]
     backbone = load_backbone(options.backbone_name, options.backbone_file)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of(options.device)
     detector = detection.fit(
-        backbone, images, len(data.labels), options.detection, Variation(), task.seed, device, tell
+        backbone, images, len(data.labels), options.detection, Variation(), task.seed, device, tell, options.checkpoints
     )
+    parallel.part()
+    detector.backbone = detector.backbone.sized(height, width)
     names = ("score", "boxes", "scores", "classes")
     model, outputs = to_onnx(Graph(detector, height, width).eval(), width, height, names, task.arn)
     side, batch = detection.views(images, options.detection)

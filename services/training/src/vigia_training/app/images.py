@@ -16,6 +16,7 @@ from PIL import Image
 
 from vigia_training.domain.dataset import Entry, hex_color
 from vigia_training.domain.errors import BadData
+from vigia_training.domain.estimate import LOADERS
 from vigia_training.domain.masks import read_mask
 from vigia_training.domain.size import tensor_size
 from vigia_training.learning.features import Example
@@ -113,7 +114,7 @@ def load_truth(entry: Entry, read: Read, geometry: Geometry, labels: Sequence[La
 
 def in_order(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """``map`` on several threads (reading waits, decoding frees the interpreter), few results ahead."""
-    workers = 2 * (os.cpu_count() or 1)
+    workers = min(2 * len(os.sched_getaffinity(0)), LOADERS)
     with ThreadPoolExecutor(workers) as pool:
         rest = iter(items)
         waiting = [pool.submit(work, item) for item in islice(rest, 2 * workers)]

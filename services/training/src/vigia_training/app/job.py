@@ -17,6 +17,7 @@ from vigia_contracts.training import (
     TrainingRequest,
     TrainingStarted,
 )
+from vigia_training.domain.progress import Moment
 
 Outcome = TrainingCompleted | TrainingFailed
 Announcement = Outcome | TrainingStarted | TrainingProgress
@@ -41,6 +42,9 @@ class Records(Protocol):
 
     async def save(self, request: TrainingRequest, record: JobRecord) -> None: ...
 
+    async def tidy(self, request: TrainingRequest) -> None:
+        """Removes what attempts at the job left for later ones. Only once its outcome is saved."""
+
 
 class Crashed(Exception):  # noqa: N818 - an event, told apart from errors of the data
     """The training's process ended without an outcome (killed, out of memory, a bug)."""
@@ -53,7 +57,7 @@ class Trainer(Protocol):
     """
 
     async def train(
-        self, request: TrainingRequest, attempt: int, tell: Callable[[str, float], Awaitable[None]]
+        self, request: TrainingRequest, attempt: int, tell: Callable[[Moment], Awaitable[None]]
     ) -> Outcome: ...
 
 
@@ -81,6 +85,7 @@ class Jobs:
             record = JobRecord(attempts=record.attempts + 1)
             await self.records.save(request, record)
             record = await self._attempt(request, record)
+        await self.records.tidy(request)
         await self.publish(record.outcome)
         return record.outcome
 
@@ -88,9 +93,16 @@ class Jobs:
         attempt = record.attempts
         arn = request.model_arn
 
-        async def tell(stage: str, fraction: float) -> None:
+        async def tell(moment: Moment) -> None:
             await self.publish(
-                TrainingProgress(model_arn=arn, attempt=attempt, stage=stage, fraction=fraction, at=datetime.now(UTC))
+                TrainingProgress(
+                    model_arn=arn,
+                    attempt=attempt,
+                    stage=moment.stage,
+                    fraction=moment.fraction,
+                    remaining_seconds=moment.remaining,
+                    at=datetime.now(UTC),
+                )
             )
 
         ended = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,6 +18,7 @@ from vigia_training.app.detector import learn_detector
 from vigia_training.app.digests import Digesting
 from vigia_training.app.images import Read
 from vigia_training.app.label_data import read_datasets
+from vigia_training.app.provenance import fingerprint, provenance
 from vigia_training.app.report_labels import label_report_files
 from vigia_training.app.train import Options, Progress, Result, Task
 from vigia_training.domain.annotations import Annotation
@@ -26,31 +27,27 @@ from vigia_training.domain.label_evaluation import measure_labels, snapshot, sum
 from vigia_training.domain.label_outcomes import Examined
 from vigia_training.domain.palette import coloured
 from vigia_training.learning.detection.network import FLOOR
+from vigia_training.learning.device import device_of
 from vigia_vision import Artifact, Manifest, Session, decode, probe
 from vigia_vision.artifact import MODEL_FILE, npy
 from vigia_vision.manifest import Decision, Golden, Threshold
 from vigia_vision.prepare import prepare
 from vigia_vision.session import first
 
-#: Where each stage begins and ends in the whole job, by experience.
-_STAGES = {"reading": (0.0, 0.03), "training": (0.03, 0.95), "exporting": (0.95, 0.96), "evaluating": (0.96, 1.0)}
 _GOLDEN = 4
 _GOLDEN_BYTES = 256 * 1024
 #: Scores of golden samples keep this distance from each other and from the floor, so that rounding changes no order.
 _APART = 2e-4
 
 
-def train_labels(task: Task, read: Read, options: Options, progress: Progress) -> Result:
+def train_labels(task: Task, read: Read, options: Options, tell: Progress) -> Result:
     """Runs the whole training. BadData names what the customer has to put right; all else is a bug or the machine."""
-
-    def tell(stage: str, share: float) -> None:
-        begin, end = _STAGES[stage]
-        progress(stage, begin * (1 - share) + end * share)
-
     torch.set_num_threads(options.threads)
     torch.manual_seed(task.seed)
     read = Digesting(read)
     data = read_datasets(task, read, lambda share: tell("reading", share))
+    told = provenance(task, options, read.digests, device_of(options.device))
+    options = replace(options, checkpoints=options.checkpoints.of(fingerprint(options, told)))
     learn = learn_brand if data.logos else learn_detector if data.kind == "object-detection" else learn_classifier
     learnt = learn(data, read, task, options, lambda share: tell("training", share))
     tell("exporting", 0)
@@ -61,7 +58,7 @@ def train_labels(task: Task, read: Read, options: Options, progress: Progress) -
         outputs=learnt.outputs,
         threshold=Threshold(value=0.5),
         decision=Decision(label_thresholds=(0.5,) * len(data.labels)),
-        provenance={**_provenance(task, options), **learnt.provenance},
+        provenance={**told, **learnt.provenance},
     )
     session = Session(Artifact.build(draft, {MODEL_FILE: learnt.model}), options.threads)
     results: list[Examined] = []
@@ -160,14 +157,3 @@ def _small(data: bytes) -> bytes:
 
 def _numbers(metrics: ModelMetrics) -> dict[str, float]:
     return metrics.model_dump(include={"precision", "recall", "f1", "average_precision"})
-
-
-def _provenance(task: Task, options: Options) -> dict[str, str]:
-    return {
-        "model_arn": task.arn,
-        "seed": str(task.seed),
-        "training_manifest_sha256": hashlib.sha256(task.training_manifest).hexdigest(),
-        "test_manifest_sha256": hashlib.sha256(task.test_manifest).hexdigest() if task.test_manifest else "",
-        "backbone": options.backbone_name,
-        "torch": torch.__version__,
-    }

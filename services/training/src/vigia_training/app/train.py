@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from vigia_contracts.training import ModelMetrics
 from vigia_runtime.logging import get_logger
 from vigia_training.app.digests import Digesting
 from vigia_training.app.images import Geometry, Read, geometry_of, in_order, labels_of, load, load_truth
+from vigia_training.app.provenance import fingerprint, provenance
 from vigia_training.app.report_page import report_files
 from vigia_training.app.report_parts import ReportFiles
 from vigia_training.domain.dataset import Entry, parse_manifest
@@ -26,8 +26,11 @@ from vigia_training.domain.evaluation import Judged, evaluation_manifest, evalua
 from vigia_training.domain.grouping import Thumbnail, group, shown_twice, thumbnail
 from vigia_training.domain.report import Evaluated
 from vigia_training.domain.split import sample, split
+from vigia_training.learning import parallel
 from vigia_training.learning.backbone import load_backbone
-from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, Precision
+from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, DeviceName, Precision
+from vigia_training.learning.checkpoints import NONE, Checkpoints
+from vigia_training.learning.device import device_of
 from vigia_training.learning.export import export_backbone, export_judge, join
 from vigia_training.learning.features import Example
 from vigia_training.learning.label_budget import ClassificationBudget, DetectionBudget
@@ -41,17 +44,9 @@ from vigia_vision.session import first
 
 log = get_logger(__name__)
 
-#: Stage, share of the whole job that is done.
+#: Stage (reading, features, training, exporting, evaluating), and the share of it that is done.
 Progress = Callable[[str, float], None]
 
-#: Where each stage begins and ends in the whole job, by experience.
-_STAGES = {
-    "reading": (0.0, 0.05),
-    "features": (0.05, 0.3),
-    "training": (0.3, 0.75),
-    "exporting": (0.75, 0.95),
-    "evaluating": (0.95, 1.0),
-}
 #: Golden samples of each class, and from how many bytes on they are compressed again.
 _GOLDEN = 2
 _GOLDEN_BYTES = 256 * 1024
@@ -86,6 +81,8 @@ class Options:
     detection: DetectionBudget = field(default_factory=DetectionBudget)
     classification: ClassificationBudget = field(default_factory=ClassificationBudget)
     false_rejects: float = FALSE_REJECTS
+    device: DeviceName = "auto"
+    checkpoints: Checkpoints = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +107,9 @@ class Result:
         return files
 
 
-def train(task: Task, read: Read, options: Options, progress: Progress) -> Result:
+def train(task: Task, read: Read, options: Options, tell: Progress) -> Result:
     """Runs the whole training. BadData names what the customer has to put right; all else is a bug or the machine."""
-
-    def tell(stage: str, share: float) -> None:
-        begin, end = _STAGES[stage]
-        progress(stage, begin * (1 - share) + end * share)
-
+    parallel.part()  # it is too short for several processes
     read = Digesting(read)
     torch.set_num_threads(options.threads)
     torch.manual_seed(task.seed)
@@ -126,9 +119,13 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
         given, _read(given, read, geometry, options.budget, task.seed, lambda s: tell("reading", s)), task.seed
     )
     learn, test, labels, examples = data.learn, data.test, given.labels, data.examples
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of(options.device)
     backbone = load_backbone(options.backbone_name, options.backbone_file)
-    fitted = fit(backbone, examples, len(labels), options.budget, task.seed, device, tell, options.false_rejects)
+    told = provenance(task, options, read.digests, device)
+    checkpoints = options.checkpoints.of(fingerprint(options, told))
+    fitted = fit(
+        backbone, examples, len(labels), options.budget, task.seed, device, tell, options.false_rejects, checkpoints
+    )
     tell("exporting", 0)
     choice = choose(
         options.precision,
@@ -141,8 +138,8 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
     fitted.network.calibration = fitted.network.calibration.moved(choice.shift)
     judge = export_judge(fitted.network, geometry.width, geometry.height)
     model, outputs = join(choice.graph, judge, task.arn), judge.outputs
-    provenance = _provenance(task, options, backbone.digest, choice)
-    draft = _manifest(geometry, labels if fitted.pixel_thresholds else (), fitted, outputs, provenance)
+    told |= _learnt(options, backbone.digest, choice)
+    draft = _manifest(geometry, labels if fitted.pixel_thresholds else (), fitted, outputs, told)
     session = Session(Artifact.build(draft, {MODEL_FILE: model}), options.threads)
     results = []
     for result in _evaluate(test, read, session, geometry):
@@ -169,7 +166,7 @@ def train(task: Task, read: Read, options: Options, progress: Progress) -> Resul
         model_pixels=geometry.width * geometry.height,
         parts=data.parts,
         digests=read.digests,
-        provenance=provenance,
+        provenance=told,
         notes=metrics.warnings,
     )
 
@@ -374,16 +371,10 @@ def _golden(results: Sequence[Judged], read: Read, session: Session) -> tuple[tu
     return tuple(golden), files
 
 
-def _provenance(task: Task, options: Options, backbone_digest: str, choice: Choice) -> dict[str, str]:
+def _learnt(options: Options, backbone_digest: str, choice: Choice) -> dict[str, str]:
     budget = options.budget
     return {
-        "model_arn": task.arn,
-        "seed": str(task.seed),
-        "training_manifest_sha256": hashlib.sha256(task.training_manifest).hexdigest(),
-        "test_manifest_sha256": hashlib.sha256(task.test_manifest).hexdigest() if task.test_manifest else "",
-        "backbone": options.backbone_name,
         "backbone_sha256": backbone_digest,
         "budget": f"{budget.images} images, {budget.folds}x{budget.fold_iterations}+{budget.iterations} iterations",
         "precision": f"{choice.precision}: {choice.reason}",
-        "torch": torch.__version__,
     }

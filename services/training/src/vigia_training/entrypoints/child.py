@@ -6,23 +6,36 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from vigia_contracts.training import TrainingRequest
 from vigia_runtime.errors import Transient
-from vigia_runtime.logging import configure
+from vigia_runtime.logging import configure, get_logger
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import load
+from vigia_training.adapters.checkpoints import ObjectCheckpoints
+from vigia_training.adapters.machine import machine
 from vigia_training.adapters.storage import reader, store_result, task_of
 from vigia_training.app.any_kind import train_any
+from vigia_training.app.preflight import preflight
+from vigia_training.app.train import Result
 from vigia_training.domain.errors import BadData
+from vigia_training.domain.progress import Moment, Pace
 from vigia_training.entrypoints.options import options_of
+from vigia_training.learning import parallel
+from vigia_training.learning.parallel import Followed
 from vigia_training.settings import Settings
+
+log = get_logger(__name__)
 
 #: Progress is told this often at most (and at every new stage), seconds.
 _EVERY = 1.0
+#: What storing the artifact is expected to take, seconds.
+_UPLOAD = 2.0
 
 
 def main() -> None:
@@ -38,16 +51,29 @@ def main() -> None:
         _say("bad_data", message=str(error))
     except Transient as error:
         _say("transient", message=error.detail)
+    except Followed:
+        pass
 
 
 async def _run(settings: Settings, request: TrainingRequest) -> dict[str, Any]:
     store = ObjectStore(settings.objects)
-    options = options_of(settings.learning)
+    loop = asyncio.get_running_loop()
+    options = options_of(settings.learning, ObjectCheckpoints(store, request, loop))
     task = await task_of(store, request)
-    read = reader(store, asyncio.get_running_loop())
+    read = reader(store, loop)
     tell = _Throttle()
-    result = await asyncio.to_thread(train_any, task, read, options, tell)
-    tell("uploading", 1.0)
+
+    def training() -> Result:
+        here = machine(Path(tempfile.gettempdir()))
+        seconds = settings.learning.hours * 3600
+        estimate = None if parallel.rank() else preflight(task, read, options, here, seconds)
+        log.info("training estimated", model_arn=task.arn, takes=str(estimate))
+        return train_any(
+            task, read, options, Pace({**(estimate.stages if estimate else {}), "uploading": _UPLOAD}, tell)
+        )
+
+    result = await asyncio.to_thread(training)
+    tell(Moment("uploading", 1.0, 0.0))
     manifest, evaluation_manifest, evaluation_result = await store_result(store, request, result)
     return {
         "artifact": manifest.model_dump(exclude_none=True),
@@ -62,11 +88,13 @@ class _Throttle:
     def __init__(self) -> None:
         self._stage, self._at = "", 0.0
 
-    def __call__(self, stage: str, fraction: float) -> None:
+    def __call__(self, moment: Moment) -> None:
         now = time.monotonic()
-        if stage != self._stage or now - self._at >= _EVERY:
-            self._stage, self._at = stage, now
-            _say("progress", stage=stage, fraction=round(fraction, 4))
+        if moment.stage != self._stage or now - self._at >= _EVERY:
+            self._stage, self._at = moment.stage, now
+            _say(
+                "progress", stage=moment.stage, fraction=round(moment.fraction, 4), remaining=round(moment.remaining, 1)
+            )
 
 
 def _say(kind: str, **fields: Any) -> None:

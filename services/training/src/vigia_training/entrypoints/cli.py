@@ -24,6 +24,7 @@ def main() -> None:
     local.add_argument("--test-manifest", type=Path, help="manifest of test images (default: split the first)")
     local.add_argument("--project", default="local", help="project name in the evaluation files")
     local.add_argument("--seed", type=int, default=0)
+    local.add_argument("--estimate", action="store_true", help="say what it would take, and train nothing")
     given = parser.parse_args()
     if given.command == "worker":
         try:
@@ -38,4 +39,5 @@ def main() -> None:
     from vigia_training.entrypoints.local import train_files
 
     images = given.images or given.manifest.resolve().parent
-    sys.exit(train_files(given.manifest, given.test_manifest, images, given.out, given.project, given.seed))
+    where = (given.manifest, given.test_manifest, images, given.out)
+    sys.exit(train_files(*where, given.project, given.seed, given.estimate))

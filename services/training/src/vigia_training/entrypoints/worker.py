@@ -61,7 +61,7 @@ async def _work(lifecycle: Lifecycle, settings: Settings) -> None:
 
         jobs = Jobs(
             records=ObjectRecords(ObjectStore(settings.objects)),
-            trainer=ChildTrainer(),
+            trainer=ChildTrainer(settings.learning.processes),
             publish=publish,
             worker=f"{platform.node()}:{os.getpid()}",
             max_attempts=settings.max_attempts,

@@ -15,6 +15,10 @@ FALSE_REJECTS = 0.005
 Precision = Literal["auto", "float32", "int8"]
 
 
+#: Where it is learnt; ``auto`` is a GPU where there is one.
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
 @dataclass(frozen=True)
 class Budget:
     """How much of each: what does not grow with the data, and what it grows to at most.

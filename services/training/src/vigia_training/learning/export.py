@@ -28,7 +28,7 @@ class Judge:
 def export_backbone(backbone: Backbone, width: int, height: int) -> onnx.ModelProto:
     """The graph from ``image``, uint8 ``[N, height, width, 3]`` with the batch axis free, to the features."""
     image = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    return to_graph(_Backbone(backbone), (image,), [INPUT], _feature_names(backbone))
+    return to_graph(_Backbone(backbone.sized(height, width)), (image,), [INPUT], _feature_names(backbone))
 
 
 def export_judge(network: Network, width: int, height: int) -> Judge:

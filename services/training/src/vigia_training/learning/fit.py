@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as fn
 
+from vigia_training.learning.checkpoints import NONE, Checkpoints, Part
 from vigia_training.learning.features import Pool
 from vigia_training.learning.heads import SegmentationHead
 
@@ -40,6 +41,8 @@ def fit_head(
     seed: int,
     device: torch.device,
     progress: Callable[[float], None],
+    checkpoints: Checkpoints = NONE,
+    name: str = "head",
 ) -> SegmentationHead:
     """Trains a new head on the images ``use`` of the pool. The budget is in iterations: seconds depend on the load."""
     torch.manual_seed(seed)
@@ -49,7 +52,8 @@ def fit_head(
     optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=iterations, pct_start=0.15)
     draw = _Draw(pool, use, rng)
-    for iteration in range(iterations):
+    parts: dict[str, Part] = {"head": head, "optimizer": optimizer, "schedule": schedule}
+    for iteration in range(checkpoints.resume(name, parts, rng), iterations):
         index = draw()
         logits, defects, maps = head.places(pool.take(index, device))
         truth = pool.anomalous[index].to(device)
@@ -67,6 +71,7 @@ def fit_head(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
+        checkpoints.keep(name, parts, rng.bit_generator.state, iteration + 1, iterations)
         progress((iteration + 1) / iterations)
     return head.eval()
 

@@ -71,7 +71,10 @@ def choose(
     wanted: Precision, backbone: onnx.ModelProto, fitted: Fitted, examples: Sequence[Example], threads: int
 ) -> Choice:
     """``backbone`` as it is, or in int8 where that is ``wanted`` or, on ``auto``, where it costs next to nothing."""
-    if settled := _without_trial(wanted):
+    settled = _without_trial(wanted)
+    if settled is None and not fitted.network.backbone.quantizable:
+        settled = "int8 is known of EfficientNets alone"
+    if settled:
         return Choice(backbone, "float32", settled)
     integers = quantize(backbone, calibration_images([example.pixels for example in examples]))
     compared = compare(backbone, integers, fitted, threads)

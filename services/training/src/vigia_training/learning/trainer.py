@@ -16,6 +16,7 @@ from vigia_training.learning import threshold
 from vigia_training.learning.augment import Variation
 from vigia_training.learning.backbone import Backbone
 from vigia_training.learning.budget import FALSE_REJECTS, Budget
+from vigia_training.learning.checkpoints import NONE, Checkpoints
 from vigia_training.learning.evidence import Evidence, weigh
 from vigia_training.learning.features import Example, Pool, build_pool
 from vigia_training.learning.fit import fit_head, hold_out
@@ -81,6 +82,7 @@ def fit(
     device: torch.device,
     progress: Progress,
     false_rejects: float = FALSE_REJECTS,
+    checkpoints: Checkpoints = NONE,
 ) -> Fitted:
     """Learns from ``examples``: two classes where there are enough anomalous images, else from the normal ones alone.
 
@@ -100,7 +102,7 @@ def fit(
     parts = _folds(pool, used, budget.folds, seed)
     # With normal images alone distance decides, and each more of few images makes it a better measure: hold back fewer.
     distances = _cross_gaussian(pool, parts if supervised else _folds(pool, used, _GAUSSIAN_FOLDS, seed))
-    known = _cross_fit(pool, parts, labels, budget, seed, device, lambda f: progress("training", f))
+    known = _cross_fit(pool, parts, labels, budget, seed, device, lambda f: progress("training", f), checkpoints)
     groups = _groups(used)
     anomalous = np.array([e.anomalous for e in used])
     scores = np.stack([distances.scores, known.scores], 1)
@@ -169,21 +171,23 @@ def _cross_fit(
     seed: int,
     device: torch.device,
     progress: Callable[[float], None],
+    checkpoints: Checkpoints,
 ) -> _Known:
     total = len(parts) * budget.fold_iterations + budget.iterations
     done = 0
 
-    def learn(use: NDArray[np.int64], iterations: int, seed: int) -> SegmentationHead:
-        return fit_head(
-            pool, use, labels, iterations, seed, device, lambda f: progress((done + f * iterations) / total)
-        )
+    def learn(use: NDArray[np.int64], iterations: int, seed: int, name: str) -> SegmentationHead:
+        def tell(share: float) -> None:
+            progress((done + share * iterations) / total)
+
+        return fit_head(pool, use, labels, iterations, seed, device, tell, checkpoints, name)
 
     scores = np.zeros(int(pool.plain.sum()))
     heads: list[tuple[SegmentationHead, NDArray[np.int64]]] = []
     predicted: list[NDArray[np.float32]] = []
     true: list[NDArray[np.float32]] = []
     for k, (use, hold) in enumerate(parts):
-        head = learn(use, budget.fold_iterations, seed + 1 + k)
+        head = learn(use, budget.fold_iterations, seed + 1 + k, f"fold {k}")
         done += budget.fold_iterations
         held = hold_out(head, pool, hold, device)
         scores[hold] = held.logits
@@ -192,7 +196,7 @@ def _cross_fit(
             known = pool.mapped.numpy()[hold]
             predicted.append(held.maps[known])
             true.append(pool.maps[torch.from_numpy(hold)].numpy()[known] / np.float32(255))
-    final = learn(np.arange(len(pool.source)), budget.iterations, seed).cpu()
+    final = learn(np.arange(len(pool.source)), budget.iterations, seed, "head").cpu()
     if not predicted:
         return _Known(final, heads, scores, [])
     said, is_there = np.concatenate(predicted), np.concatenate(true)

@@ -30,6 +30,9 @@ def train(
     ] = None,
     project: Annotated[str, typer.Option(help="Its name in the evaluation files.")] = "local",
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would take in time and memory, and train nothing.")
+    ] = False,
 ) -> None:
     """Train on this machine's own files; nothing else has to run."""
     command = [_program(), "train", str(manifest), "--out", str(out), "--project", project, "--seed", str(seed)]
@@ -37,6 +40,8 @@ def train(
         command += ["--images", str(images)]
     if test_manifest is not None:
         command += ["--test-manifest", str(test_manifest)]
+    if estimate:
+        command.append("--estimate")
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

@@ -34,7 +34,8 @@ class Training(Answer):
     """A training under way."""
 
     stage: str | None
-    fraction: float | None = Field(description="share of the work that is done, 0 to 1")
+    fraction: float | None = Field(description="share of the work that is done, in time, 0 to 1")
+    expected_end: datetime | None = Field(description="when it will have ended, by its speed so far")
     attempt: int | None
 
 
@@ -143,7 +144,12 @@ def _model(view: ModelView) -> ModelItem:
     model = view.model
     training = None
     if model.state is ModelState.TRAINING:
-        training = Training(stage=model.stage, fraction=model.progress, attempt=model.attempt)
+        training = Training(
+            stage=model.stage,
+            fraction=model.progress,
+            expected_end=model.training_end,
+            attempt=model.attempt,
+        )
     return ModelItem(
         model_version=str(model.version),
         arn=model.arn,

@@ -22,11 +22,11 @@ class Trunk(nn.Module):
         network = given.network
         self.stem = folded(nn.Sequential(network.conv_stem, network.bn1))  # type: ignore[arg-type]
         self.blocks = folded(nn.ModuleList(list(network.blocks)[:_TRUNK_BLOCKS]))  # type: ignore[arg-type]
-        self.mean, self.std = given.mean, given.std
+        self.normalise = given.normalise
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        x: Tensor = self.stem((image.permute(0, 3, 1, 2).float() - self.mean) * (1 / self.std))
+        x: Tensor = self.stem(self.normalise(image))
         for block in self.blocks:
             x = block(x)
         return x

@@ -15,6 +15,7 @@ from torch.nn import functional as fn
 
 from vigia_training.learning.augment import Variation, vary
 from vigia_training.learning.backbone import Pretrained
+from vigia_training.learning.checkpoints import NONE, Checkpoints, Part
 from vigia_training.learning.classification.network import Classifier, Tail, Trunk
 from vigia_training.learning.label_budget import ClassificationBudget
 
@@ -72,6 +73,7 @@ def fit(
     seed: int,
     device: torch.device,
     progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> Fitted:
     """Chooses on the images ``held`` among candidates that learnt from the others; the best then learns from all.
 
@@ -93,15 +95,19 @@ def fit(
         pools[name], heads[name] = pool, probe
     varied = min(trials, key=lambda name: trials[name])
     pool = pools[varied]
+    rest, half = _rest(pool, out), _part(progress, 0.4, 0.25)
     trial = _tune(
-        given, pool, _rest(pool, out), heads[varied], exclusive, budget, seed, device, _part(progress, 0.4, 0.25)
+        given, pool, rest, heads[varied], exclusive, budget, seed, device, half, checkpoints, "tuning without the held"
     )
     tuned, temperature = _calibrate(_say(*trial, pool.features[out], device), pool.labels[out], exclusive)
     everything = np.arange(len(pool.source))
     probe = _probe(given, pool, everything, exclusive, seed, device)
     if tuned < trials[varied]:
         choice = f"{varied}, last blocks learnt"
-        tail, head = _tune(given, pool, everything, probe, exclusive, budget, seed, device, _part(progress, 0.65, 0.35))
+        half = _part(progress, 0.65, 0.35)
+        tail, head = _tune(
+            given, pool, everything, probe, exclusive, budget, seed, device, half, checkpoints, "tuning on all"
+        )
     else:
         choice = f"{varied}, last blocks as they were"
         trial = Tail(given).to(device), heads[varied]
@@ -183,6 +189,8 @@ def _tune(
     seed: int,
     device: torch.device,
     progress: Progress,
+    checkpoints: Checkpoints,
+    name: str,
 ) -> tuple[Tail, nn.Linear]:
     """The tail and a head that begins as ``probe``, both learnt on the images ``use``; late weights averaged."""
     torch.manual_seed(seed)
@@ -198,7 +206,8 @@ def _tune(
     both = nn.ModuleList([tail, head])
     average = copy.deepcopy(both).requires_grad_(False)
     rng = np.random.default_rng(seed)
-    for iteration in range(budget.iterations):
+    parts: dict[str, Part] = {"both": both, "average": average, "optimizer": optimizer, "schedule": schedule}
+    for iteration in range(checkpoints.resume(name, parts, rng), budget.iterations):
         index = torch.from_numpy(rng.choice(use, _BATCH))
         logits = head(tail(pool.features[index].to(device).float()))
         loss = _loss(logits, pool.labels[index].to(device), exclusive)
@@ -210,6 +219,7 @@ def _tune(
         with torch.no_grad():
             for mean, value in zip(average.parameters(), both.parameters(), strict=True):
                 mean.lerp_(value, 1 - keep)
+        checkpoints.keep(name, parts, rng.bit_generator.state, iteration + 1, budget.iterations)
         progress((iteration + 1) / budget.iterations)
     learnt_tail, learnt_head = average[0], average[1]
     assert isinstance(learnt_tail, Tail)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vigia_training.learning import parallel
 from vigia_training.learning.backbone import Backbone
+from vigia_training.learning.checkpoints import NONE, Checkpoints, Part
 from vigia_training.learning.detection.annotated import Annotated
 from vigia_training.learning.detection.crops import Cropper, Variation
 from vigia_training.learning.detection.loss import Truth, detection_loss
 from vigia_training.learning.detection.network import STRIDES, Detector, centres
+from vigia_training.learning.device import autocast, moved, scaler
 from vigia_training.learning.label_budget import DetectionBudget
 
-#: Stages of the backbone whose weights stay: edges and textures are the same everywhere, and cost most to learn. So do
-#: filters of one channel each, wherever they are.
-_FROZEN_BLOCKS = 2
 _RATE = 1e-3
 _BACKBONE_RATE = 3e-4
 _DECAY = 0.02
@@ -43,14 +44,18 @@ def fit(
     seed: int,
     device: torch.device,
     progress: Callable[[float], None],
+    checkpoints: Checkpoints = NONE,
 ) -> Detector:
     """Trains a detector of ``classes`` kinds of objects; what comes back is the average of its late weights.
 
     The same images, seed and device give the same weights.
     """
+    parallel.join(device)
     torch.manual_seed(seed)
     side, batch = views(images, budget)
-    cropper = Cropper(images, side, bounds, np.random.default_rng(seed))
+    # Each of several processes draws crops of its own, and together they draw as many.
+    rng = np.random.default_rng([seed, parallel.rank()] if parallel.rank() else seed)
+    cropper = Cropper(images, side, bounds, rng)
     detector = Detector(backbone, classes).to(device).to(memory_format=torch.channels_last).train()
     slow = _unfreeze(detector)
     fast = [p for name, p in detector.named_parameters() if not name.startswith("backbone.")]
@@ -60,19 +65,27 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, budget.iterations))
     average = copy.deepcopy(detector).requires_grad_(False)
     quick = _quick(detector, device)
+    half = scaler(device)
     at, stride = _cells(side, device)
-    for iteration, crops in enumerate(_drawn(cropper, batch, budget.iterations)):
-        pixels = torch.from_numpy(np.stack([crop.pixels for crop in crops])).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=quick):
+    parts: dict[str, Part] = {"detector": detector, "average": average, "optimizer": optimizer, "schedule": schedule}
+    begin = parallel.agreed(checkpoints.resume("detector", parts, rng))
+    drawn = _drawn(cropper, rng, parallel.share(batch), budget.iterations - begin)
+    for iteration, (crops, random) in enumerate(drawn, begin):
+        pixels = moved(np.stack([crop.pixels for crop in crops]), device)
+        with autocast(device, quick):
             logits, boxes = detector(pixels)
         truths = [_truth(crop, device) for crop in crops]
         loss = detection_loss(logits.float(), boxes.float(), at, stride, truths)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        half.scale(loss).backward()  # type: ignore[no-untyped-call]
+        parallel.average_gradients([*fast, *slow])
+        half.unscale_(optimizer)
         nn.utils.clip_grad_norm_([*fast, *slow], _CLIP)
-        optimizer.step()
+        half.step(optimizer)
+        half.update()
         schedule.step()
         _follow(average, detector, min(_AVERAGE, (1 + iteration) / (10 + iteration)))
+        checkpoints.keep("detector", parts, random, iteration + 1, budget.iterations)
         progress((iteration + 1) / budget.iterations)
     return average.cpu().eval()
 
@@ -88,11 +101,16 @@ def views(images: Sequence[Annotated], budget: DetectionBudget) -> tuple[int, in
     return side, max(min(_LEAST_BATCH, budget.batch), round(budget.batch * (budget.crop / side) ** 2))
 
 
-def _drawn(cropper: Cropper, batch: int, times: int) -> Iterator[list[Annotated]]:
-    """So many batches; the next is drawn while the last is learnt from."""
+def _drawn(
+    cropper: Cropper, rng: np.random.Generator, batch: int, times: int
+) -> Iterator[tuple[list[Annotated], Mapping[str, Any]]]:
+    """So many batches; the next is drawn while the last is learnt from.
 
-    def draw() -> list[Annotated]:
-        return [cropper.draw() for _ in range(batch)]
+    With each the state of the random numbers, of which the cropper draws, before that next one.
+    """
+
+    def draw() -> tuple[list[Annotated], Mapping[str, Any]]:
+        return [cropper.draw() for _ in range(batch)], rng.bit_generator.state
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(draw)
@@ -104,31 +122,28 @@ def _drawn(cropper: Cropper, batch: int, times: int) -> Iterator[list[Annotated]
 
 
 def _unfreeze(detector: Detector) -> list[nn.Parameter]:
+    """What learns: filters of one channel each stay, wherever they are; they cost most and gain least."""
     detector.backbone.requires_grad_(False)
-    learning = [
-        layer
-        for block in list(detector.backbone.blocks)[_FROZEN_BLOCKS:]
-        for layer in block.modules()
-        if isinstance(layer, nn.Conv2d) and layer.groups == 1
-    ]
+    learning = [layer for layer in detector.backbone.late() if not _of_one_channel(layer)]
     for layer in learning:
         layer.requires_grad_(True)
     return [parameter for layer in learning for parameter in layer.parameters()]
 
 
-def _quick(detector: Detector, device: torch.device) -> bool:
-    """Whether convolutions are to be computed in bfloat16: where the machine multiplies matrices of them.
+def _of_one_channel(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.groups > 1
 
-    On a processor those that learn of one channel at a time are not: their gradients are slow there.
+
+def _quick(detector: Detector, device: torch.device) -> bool:
+    """Whether a processor computes convolutions in bfloat16: where it multiplies matrices of them.
+
+    Those of one channel at a time are not: their gradients are slow there.
     """
-    if device.type != "cpu":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    if not torch.cpu._is_amx_tile_supported():
+    if device.type != "cpu" or not torch.cpu._is_amx_tile_supported():
         return False
-    for block in list(detector.backbone.blocks)[_FROZEN_BLOCKS:]:
-        for layer in block.modules():
-            if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-                layer.forward = _in_float32(layer.forward)  # type: ignore[method-assign, assignment]
+    for layer in detector.backbone.late():
+        if _of_one_channel(layer):
+            layer.forward = _in_float32(layer.forward)
     return True
 
 
