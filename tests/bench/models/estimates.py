@@ -74,14 +74,16 @@ def _measure(kind: str, count: int, width: int, height: int, budget: dict[str, i
     before = _resident()
     network = _network_cpu(options.threads)
     took: dict[str, tuple[float, float]] = {}
-    last = ["", time.perf_counter(), time.process_time()]
+    last = ("", 1.0, time.perf_counter(), time.process_time())
 
     def tell(stage: str, share: float) -> None:
-        del share
-        now, cpu = time.perf_counter(), time.process_time()
-        wall, used = took.get(stage, (0.0, 0.0))
-        took[stage] = (wall + now - float(last[1]), used + cpu - float(last[2]))
-        last[:] = [stage, now, cpu]
+        nonlocal last
+        before, done, wall, cpu = last
+        last = (stage, share, time.perf_counter(), time.process_time())
+        # A stage that was not at its end when another began had the time between.
+        of = before if done < 1 else stage
+        one, other = took.get(of, (0.0, 0.0))
+        took[of] = (one + last[2] - wall, other + last[3] - cpu)
 
     began = time.perf_counter()
     result = train_any(task, read, options, tell)
