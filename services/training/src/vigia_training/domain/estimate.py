@@ -101,7 +101,7 @@ class _Costs:
 
 
 _COSTS: Mapping[Kind, _Costs] = {
-    "anomaly": _Costs(feature=1.1, step=0.27, judge=1.5, export=25.0, hold=250 * MB, copies=2.0),
+    "anomaly": _Costs(feature=1.1, step=0.29, judge=1.5, export=28.0, hold=250 * MB, copies=2.0),
     "classification": _Costs(feature=0.6, step=1.0, judge=1.5, export=4.0, hold=300 * MB, copies=2.0),
     "object-detection": _Costs(feature=0.0, step=4.6, judge=2.0, export=6.5, hold=1300 * MB, copies=0.0),
 }
