@@ -25,6 +25,7 @@ from vigia_training.adapters.child import ChildTrainer
 from vigia_training.app.any_kind import train_any
 from vigia_training.app.train import Options, Result, Task
 from vigia_training.domain.errors import BadData
+from vigia_training.domain.progress import Moment
 from vigia_training.learning.brand import prints
 from vigia_training.learning.brand.cutout import SIDE, Cutout, cut_out
 from vigia_training.learning.brand.scenes import Logo, Scenes, put
@@ -387,8 +388,8 @@ async def test_a_job_makes_a_locator(
     )
     stages: list[str] = []
 
-    async def tell(stage: str, share: float) -> None:
-        stages.append(stage)
+    async def tell(moment: Moment) -> None:
+        stages.append(moment.stage)
 
     outcome = await ChildTrainer().train(request, 1, tell)
     assert isinstance(outcome, TrainingCompleted), outcome
