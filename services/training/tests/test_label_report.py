@@ -301,7 +301,12 @@ def test_labels_that_are_rare_or_shown_by_few_parts_or_unknown_are_named() -> No
         card(12, ["fez"], cap=0.1, hat=0.1, bag=0)
     ]
     given = evaluated("classification", results, ["bag", "cap", "hat"])
-    given = replace(given, learn=learn, parts={one.uri: min(n, 202) for n, one in enumerate(learn)})
+    given = replace(
+        given,
+        learn=learn,
+        parts={one.uri: min(n, 202) for n, one in enumerate(learn)},
+        sizes={**given.sizes, **{one.uri: (WIDE, HIGH) for one in learn}},
+    )
     report = label_report(given)
     assert [message.rpartition(": ")[2] for message in warned(report, "few_images")] == [
         "bag (0), hat (0).",
@@ -323,6 +328,23 @@ def test_mixed_sizes_and_objects_too_small_to_be_seen_are_named() -> None:
     given = evaluated("object-detection", results)
     given = replace(given, sizes={**given.sizes, "s3://b/learnt-0.png": (WIDE * 3, HIGH * 3)})
     assert "from 200x100 to 600x300" in warned(label_report(given), "mixed_sizes")[0]
+
+
+def test_images_of_logos_alone_teach_their_label_and_are_no_scenes() -> None:
+    logos = [Annotation(n, f"s3://b/logo-{n}.png", (name,), None) for n, name in enumerate(NAMES * 10)]
+    results = [board(n, [box("cap", 0, 0), box("hat", 60, 0)], [found("cap", 0.9, 0, 0)]) for n in range(12)]
+    base = evaluated("object-detection", results)
+    report = label_report(
+        replace(
+            base,
+            learn=logos,
+            parts={one.uri: n for n, one in enumerate(logos)},
+            sizes={**{one.uri: (64, 64) for one in logos}, **{r.annotation.uri: (WIDE * 8, HIGH * 8) for r in results}},
+        )
+    )
+    assert [label.training_images for label in report.labels] == [10, 10]
+    assert not warned(report, "few_images")
+    assert not warned(report, "mixed_sizes")
 
 
 # The page

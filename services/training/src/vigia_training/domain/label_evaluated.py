@@ -39,6 +39,10 @@ class LabelsEvaluated:
         """Of each label."""
         return {label.name: label.threshold for label in self.metrics.labels}
 
+    def taught(self, one: Annotation) -> tuple[str, ...]:
+        """Labels that a training image teaches: of an image of a logo alone, which nobody boxes, its own."""
+        return one.labels if one.boxes is None else one.names(self.kind)
+
     def scale(self, width: int, height: int) -> tuple[float, float]:
         """Pixels of the tensor for one of an image of that size, across and down."""
         wide, high = self.contract.width, self.contract.height

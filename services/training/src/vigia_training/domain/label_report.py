@@ -153,7 +153,7 @@ def label_report(given: LabelsEvaluated) -> LabelReport:
     thresholds, kind, results = given.thresholds, given.kind, given.results
     found = claims_of(results, list(thresholds), kind)
     judged = [outcomes(result, thresholds, kind) for result in results]
-    taught = Counter(name for one in given.learn for name in one.names(kind))
+    taught = Counter(name for one in given.learn for name in given.taught(one))
     labels = [_label(metrics, found[metrics.name], taught, len(results), kind) for metrics in given.metrics.labels]
     bins, error = _reliability(results, found, kind)
     return LabelReport(

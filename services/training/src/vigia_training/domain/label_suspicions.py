@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from vigia_training.domain.annotations import Annotation
 from vigia_training.domain.label_evaluated import LabelsEvaluated
 from vigia_training.domain.label_metrics import Claims
 from vigia_training.domain.label_outcomes import Outcome
+from vigia_training.domain.scale import TINY
 from vigia_training.domain.suspicions import (
     FEW_OF_LABEL,
     TELLING,
@@ -31,8 +31,6 @@ _FEW_PARTS = 5
 #: Ratios of the largest to the smallest, of images' sides and of their shapes, from which on they are mixed.
 _SCALES = 2.0
 _SHAPES = 1.5
-#: An object whose shorter side has fewer of the model's pixels is hardly seen.
-TINY: Final = 4.0
 
 Outcomes = Sequence[Sequence[Outcome]]
 
@@ -117,7 +115,7 @@ def _few(given: LabelsEvaluated) -> list[DataWarning]:
     taught: Counter[str] = Counter()
     parts: dict[str, set[int]] = {name: set() for name in given.thresholds}
     for one in given.learn:
-        for name in one.names(given.kind):
+        for name in given.taught(one):
             taught[name] += 1
             parts[name].add(given.parts[one.uri])
     tested = Counter(name for one in given.results for name in one.annotation.names(given.kind))
@@ -157,7 +155,10 @@ def _few(given: LabelsEvaluated) -> list[DataWarning]:
 
 
 def _mixed(given: LabelsEvaluated) -> list[DataWarning]:
-    sizes = sorted(set(given.sizes.values()), key=lambda size: (size[0] * size[1], size))
+    # Logos alone are small beside the scenes in which they are to be found.
+    of = [one.uri for one in given.learn if one.boxes is not None or given.kind != "object-detection"]
+    of += [result.annotation.uri for result in given.results]
+    sizes = sorted({given.sizes[uri] for uri in of}, key=lambda size: (size[0] * size[1], size))
     shapes = [width / height for width, height in sizes]
     (small_wide, small_high), (large_wide, large_high) = sizes[0], sizes[-1]
     scales = (large_wide * large_high / (small_wide * small_high)) ** 0.5
