@@ -37,7 +37,7 @@ _MOST_SCENES = 256
 #: Sides of a scene in sides of the crop that is learnt from it.
 _SCENE = 1.25
 #: Logos have a right way up, and scenes come with their own light, blur and noise.
-_VARIATION = Variation(turn=False, flip=False, mosaic=0.1, resample=0.5)
+_VARIATION = Variation(turn=False, flip=False, mosaic=0.1, resample=0.5, paste=0.0)
 
 
 def learn_brand(data: LabelData, read: Read, task: Task, options: Options, tell: Callable[[float], None]) -> Learnt:
