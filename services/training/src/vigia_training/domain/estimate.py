@@ -100,12 +100,11 @@ class _Costs:
     copies: float
 
 
-#: Measured on two cores with AMX. Where a processor does not multiply matrices of bfloat16, a detector's step takes two
-#: thirds more, and its memory is what stands here; with AMX it is half of that.
+#: Measured on two cores.
 _COSTS: Mapping[Kind, _Costs] = {
     "anomaly": _Costs(feature=1.1, step=0.29, judge=1.5, export=28.0, hold=250 * MB, copies=2.0),
     "classification": _Costs(feature=0.6, step=1.7, judge=1.5, export=28.0, hold=300 * MB, copies=2.0),
-    "object-detection": _Costs(feature=0.0, step=2.7, judge=1.5, export=11.0, hold=1300 * MB, copies=0.0),
+    "object-detection": _Costs(feature=0.0, step=3.4, judge=1.5, export=11.0, hold=1300 * MB, copies=0.0),
 }
 #: Bytes of a pixel: as the graph takes it, decoded and being scaled, and of a label's mask.
 _PIXEL, _DECODED, _MASK = 3, 12, 4

@@ -64,7 +64,6 @@ def fit(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, budget.iterations))
     average = copy.deepcopy(detector).requires_grad_(False)
-    quick = _quick(detector, device)
     half = scaler(device)
     at, stride = _cells(side, device)
     parts: dict[str, Part] = {"detector": detector, "average": average, "optimizer": optimizer, "schedule": schedule}
@@ -72,7 +71,7 @@ def fit(
     drawn = _drawn(cropper, rng, parallel.share(batch), budget.iterations - begin)
     for iteration, (crops, random) in enumerate(drawn, begin):
         pixels = moved(np.stack([crop.pixels for crop in crops]), device)
-        with autocast(device, quick):
+        with autocast(device):
             logits, boxes = detector(pixels)
         truths = [_truth(crop, device) for crop in crops]
         loss = detection_loss(logits.float(), boxes.float(), at, stride, truths)
@@ -132,27 +131,6 @@ def _unfreeze(detector: Detector) -> list[nn.Parameter]:
 
 def _of_one_channel(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and layer.groups > 1
-
-
-def _quick(detector: Detector, device: torch.device) -> bool:
-    """Whether a processor computes convolutions in bfloat16: where it multiplies matrices of them.
-
-    Those of one channel at a time are not: their gradients are slow there.
-    """
-    if device.type != "cpu" or not torch.cpu._is_amx_tile_supported():
-        return False
-    for layer in detector.backbone.late():
-        if _of_one_channel(layer):
-            layer.forward = _in_float32(layer.forward)
-    return True
-
-
-def _in_float32(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    def exact(x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return forward(x.float())
-
-    return exact
 
 
 def _rate(step: int, steps: int) -> float:
