@@ -198,7 +198,7 @@ def test_a_fifth_of_each_label_tests() -> None:
         ((640, 640), 30, (640, 640)),
         ((640, 480), 100, (640, 480)),
         ((4000, 3000), 1000, (736, 576)),  # large objects: as many pixels as 640 x 640 has
-        ((4000, 3000), 20, (1184, 896)),  # small ones: as many as are possible
+        ((4000, 3000), 20, (2016, 1504)),  # small ones: as many as make them ten pixels
         ((200, 200), 12, (416, 416)),  # enlarged until they can be seen
         ((200, 200), 2, (416, 416)),  # but not further than shows anything
     ],
