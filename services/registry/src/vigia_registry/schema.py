@@ -11,6 +11,7 @@ from vigia_registry.identity import tables as identity
 from vigia_registry.lines import tables as lines
 from vigia_registry.models import tables as models
 from vigia_registry.packaging import tables as packaging
+from vigia_registry.policies import tables as policies
 from vigia_registry.projects import tables as projects
 from vigia_registry.tags import tables as tags
 from vigia_registry.thresholds import tables as thresholds
@@ -33,6 +34,7 @@ __all__ = [
     "models",
     "outbox",
     "packaging",
+    "policies",
     "projects",
     "tags",
     "thresholds",

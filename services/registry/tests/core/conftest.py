@@ -111,6 +111,17 @@ class Registry:
             ),
         )
 
+    def rekognition(self, key: str = KEY, secret: str = SECRET, region: str = REGION, **config: Any) -> Any:
+        """A boto3 client of Rekognition, which does not try again unless ``config`` says so."""
+        return boto3.client(
+            "rekognition",
+            endpoint_url=self.url,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            region_name=region,
+            config=Config(**{"retries": {"total_max_attempts": 1}, "parameter_validation": False, **config}),
+        )
+
     def s3(self) -> Any:
         """A boto3 client of the object store."""
         return boto3.client(

@@ -19,6 +19,7 @@ CALL_RECORDED = "vigia.call.recorded.v1"
 
 #: Event sources: the AWS protocols, and Vigia's own REST API.
 LOOKOUT = "lookoutvision.amazonaws.com"
+CUSTOM_LABELS = "rekognition.amazonaws.com"
 STS = "sts.amazonaws.com"
 VIGIA = "vigia"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from vigia_contracts.base import ObjectRef, Payload, UtcTime
@@ -18,14 +20,26 @@ class OutputLocation(Payload):
     prefix: str = ""
 
 
+class ManifestChecks(Payload):
+    """What training found in the lines of its manifests (Custom Labels): files in the customer's bucket."""
+
+    summary: ObjectRef
+    training: ObjectRef = Field(description="the manifest, with the errors and warnings of each line")
+    testing: ObjectRef
+
+
 class TrainingRequest(Payload):
     """Train one model version. The manifests are immutable snapshots of the datasets, JSON Lines."""
 
+    service: Literal["lookoutvision", "rekognition"] = Field(
+        default="lookoutvision",
+        description="whose rules hold for the manifests, and whose files are written; rekognition is Custom Labels",
+    )
     model_arn: str
     account_id: str
     region: str
     project: str
-    model_version: str
+    model_version: str = Field(description="its number; in Custom Labels its name")
     training_manifest: ObjectRef
     test_manifest: ObjectRef | None = Field(default=None, description="None: training splits by itself")
     output: OutputLocation = Field(description="where the customer wants the evaluation files")
@@ -101,6 +115,8 @@ class TrainingCompleted(Payload):
     metrics: ModelMetrics
     evaluation_manifest: ObjectRef
     evaluation_result: ObjectRef
+    training_snapshot: ObjectRef | None = Field(default=None, description="Custom Labels: the images learnt from")
+    checks: ManifestChecks | None = Field(default=None, description="Custom Labels")
     seconds: float = Field(ge=0)
     completed_at: UtcTime
 
@@ -112,4 +128,7 @@ class TrainingFailed(Payload):
     attempt: int = Field(ge=1)
     code: str
     message: str = Field(max_length=2000)
+    checks: ManifestChecks | None = Field(
+        default=None, description="Custom Labels, where the manifests could be read: they say what is wrong"
+    )
     failed_at: UtcTime

@@ -16,7 +16,7 @@ class UnitsMeasured(Payload):
     region: str
     project: str
     model_arn: str
-    model_version: str = Field(description="its number")
+    model_version: str = Field(description="its number; in Custom Labels its name")
     minute: UtcTime = Field(description="where the minute begins")
     min_units: int = Field(ge=0, description="as given to StartModel")
     max_units: int | None = Field(default=None, ge=0, description="as given to StartModel, where it was")

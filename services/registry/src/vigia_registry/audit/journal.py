@@ -18,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_contracts.topics import AUDIT
 from vigia_registry import schema
 from vigia_registry.bootstrap import Deps
+from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.models.tables import model_versions
 from vigia_registry.projects.domain import may_be_named
+from vigia_registry.projects.repository import of_owner
 from vigia_registry.projects.tables import projects
 from vigia_runtime import metrics
 from vigia_runtime.audit import Draft
@@ -34,13 +36,17 @@ _DIGITS: Final = 9
 
 @dataclass(slots=True)
 class Journal:
-    """``project`` and ``version`` are what the caller named; ``kept`` once the record is committed."""
+    """``project`` and ``version`` are what the caller named; ``kept`` once the record is committed.
+
+    ``service``: whose names these are.
+    """
 
     deps: Deps
     draft: Draft
     project: str | None = None
     version: str | None = None
     kept: bool = False
+    service: Service = Service.LOOKOUT
 
     @asynccontextmanager
     async def change(self, status: int) -> AsyncIterator[AsyncSession]:
@@ -92,18 +98,21 @@ class Journal:
         """Project and version where they exist: anybody can name others, and metrics must not grow by that."""
         # What cannot be a name is not asked for: the database would not even take some of it, and with the question
         # the record would be lost.
-        if self.project is None or not may_be_named(self.project):
+        if self.project is None or not may_be_named(self.project, self.service):
             return None, None
-        named = (
-            projects.c.account_id == self.draft.credential.account_id,
-            projects.c.region == self.draft.region,
-            projects.c.name == self.project,
-        )
-        found = (await session.execute(select(projects.c.id).where(*named))).scalar_one_or_none()
+        owner = Owner(self.draft.credential.account_id, self.draft.region, self.service)
+        named = select(projects.c.id).where(of_owner(owner), projects.c.name == self.project)
+        found = (await session.execute(named)).scalar_one_or_none()
         if found is None:
             return None, None
         if self.version is None:
             return self.project, None
+        if self.service is Service.CUSTOM_LABELS:
+            known = select(model_versions.c.id).where(
+                model_versions.c.project_id == found, model_versions.c.name == self.version
+            )
+            has = may_be_named(self.version, self.service) and (await session.execute(known)).first() is not None
+            return self.project, self.version if has else None
         versions = select(func.max(model_versions.c.version)).where(model_versions.c.project_id == found)
         if self.version != "latest":
             if not (self.version.isascii() and self.version.isdigit() and len(self.version) <= _DIGITS):

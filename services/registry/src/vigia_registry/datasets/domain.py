@@ -75,6 +75,7 @@ class Dataset:
     source: ObjectRef | None
     created_at: datetime
     updated_at: datetime
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

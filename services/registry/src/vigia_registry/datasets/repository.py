@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -40,6 +40,7 @@ _COLUMNS = (
     datasets.c.kind,
     datasets.c.state,
     datasets.c.status_message,
+    datasets.c.fault,
     datasets.c.source,
     datasets.c.created_at,
     datasets.c.updated_at,
@@ -139,6 +140,16 @@ async def of_project(session: AsyncSession, project_id: UUID) -> list[Dataset]:
         select(*_COLUMNS).where(datasets.c.project_id == project_id).order_by(datasets.c.kind.desc())
     )
     return [_dataset(row._mapping) for row in rows]
+
+
+async def of_projects(session: AsyncSession, project_ids: Sequence[UUID]) -> dict[UUID, list[Dataset]]:
+    """Datasets by project, training first."""
+    query = select(*_COLUMNS).where(datasets.c.project_id.in_(project_ids)).order_by(datasets.c.kind.desc())
+    found: dict[UUID, list[Dataset]] = {}
+    for row in await session.execute(query):
+        dataset = _dataset(row._mapping)
+        found.setdefault(dataset.project_id, []).append(dataset)
+    return found
 
 
 async def count(session: AsyncSession, project_id: UUID) -> int:

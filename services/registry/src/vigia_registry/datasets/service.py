@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -195,6 +196,11 @@ async def _lock_for(session: AsyncSession, project: Project, kind: DatasetKind, 
     if not may_become(dataset.state, target):
         raise DatasetBusy(project.name, kind, dataset.state)
     return dataset
+
+
+async def of_projects(session: AsyncSession, project_ids: Sequence[UUID]) -> dict[UUID, list[Dataset]]:
+    """Datasets by project, training first; projects without any are left out."""
+    return await repository.of_projects(session, project_ids)
 
 
 async def of_project(session: AsyncSession, project: Project) -> list[Dataset]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -29,6 +30,8 @@ datasets = Table(
     Column("kind", String(8), nullable=False),
     Column("state", String(40), nullable=False),
     Column("status_message", Text, nullable=False, server_default=""),
+    # Whose fault a failure is, for Custom Labels: SERVICE_ERROR or CLIENT_ERROR; nothing after a success.
+    Column("fault", String(16)),
     # Where the import under way, or the last one, reads from: an ObjectRef.
     Column("source", JSONB),
     Column("created_at", Moment, nullable=False, server_default=func.now()),
@@ -49,6 +52,11 @@ dataset_entries = Table(
     Column("class", String(8)),
     # Anomaly labels that the entry's mask declares.
     Column("labels", ARRAY(Text), nullable=False, server_default="{}"),
+    # In Custom Labels, whose entries have no class, ``labels`` are those of the whole image; of its boxes these, each
+    # once; whether somebody labelled it at all; and what is wrong with the line: codes, messages, places.
+    Column("box_labels", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("labeled", Boolean),
+    Column("errors", JSONB),
     Column("created_at", Moment, nullable=False, server_default=func.now()),
     UniqueConstraint("dataset_id", "source_ref"),
     Index("ix_dataset_entries_dataset_id_id", "dataset_id", "id"),

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select, text
+from sqlalchemy import ColumnElement, Row, and_, delete, func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,7 +26,9 @@ from vigia_registry.cameras.tables import cameras
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.hosting.tables import announcements, hostings
 from vigia_registry.hosting.tables import revisions as revision_numbers
+from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.models.tables import model_versions
+from vigia_registry.projects.repository import of_owner
 from vigia_registry.projects.tables import projects
 from vigia_registry.tags.tables import tags
 from vigia_registry.thresholds import repository as thresholds
@@ -56,8 +58,10 @@ async def refresh_project(session: AsyncSession, project_id: UUID) -> None:
     by_arn = {record.model_arn: record for record in serving.values()}
     for (arn,) in arns:
         due[arn] = by_arn.get(arn)
+    # Cameras name projects of Lookout for Vision: what judges parts.
     judged = await session.execute(
         select(cameras.c.camera_id, cameras.c.model_version).where(
+            literal(project.service == Service.LOOKOUT),
             cameras.c.account_id == project.account_id,
             cameras.c.region == project.region,
             cameras.c.project == project.name,
@@ -74,11 +78,7 @@ async def refresh_camera(session: AsyncSession, camera_id: str) -> None:
     camera = (await session.execute(select(cameras).where(cameras.c.camera_id == camera_id))).one_or_none()
     record = None
     if camera is not None and camera.project is not None:
-        of_project = and_(
-            projects.c.account_id == camera.account_id,
-            projects.c.region == camera.region,
-            projects.c.name == camera.project,
-        )
+        of_project = and_(of_owner(Owner(camera.account_id, camera.region)), projects.c.name == camera.project)
         record = deciding(await _serving(session, of_project), camera.model_version)
     await _announce(session, {camera_id: record})
 
@@ -126,6 +126,7 @@ async def _serving(session: AsyncSession, of_project: ColumnElement[bool]) -> di
             projects.c.name.label("project"),
             model_versions.c.arn,
             model_versions.c.version,
+            model_versions.c.name,
             model_versions.c.artifact,
             model_versions.c.manifest,
             model_versions.c.created_at,
@@ -152,7 +153,7 @@ def _record(row: Row[*tuple[Any, ...]], newest: Record | None) -> Deployment:
         region=row.region,
         project=row.project,
         model_arn=row.arn,
-        model_version=str(row.version),
+        model_version=row.name or str(row.version),
         triton_model=row.triton_model,
         artifact=ObjectRef.model_validate(row.artifact),
         manifest=row.manifest,

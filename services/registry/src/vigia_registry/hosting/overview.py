@@ -54,7 +54,7 @@ class HostedUnits:
     account_id: str
     region: str
     project: str
-    version: int
+    version: str
     arn: str
     min_units: int
     max_units: int | None
@@ -67,9 +67,10 @@ async def units(session: AsyncSession) -> list[HostedUnits]:
     rows = await session.execute(
         select(
             hostings,
-            projects.c.name,
+            projects.c.name.label("project"),
             model_versions.c.account_id,
             model_versions.c.region,
+            model_versions.c.name,
             model_versions.c.version,
             model_versions.c.arn,
         )
@@ -82,8 +83,8 @@ async def units(session: AsyncSession) -> list[HostedUnits]:
         HostedUnits(
             account_id=row.account_id,
             region=row.region,
-            project=row.name,
-            version=row.version,
+            project=row.project,
+            version=row.name or str(row.version),
             arn=row.arn,
             min_units=row.min_units,
             max_units=row.max_units,

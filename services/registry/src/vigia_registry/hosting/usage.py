@@ -39,7 +39,7 @@ async def measure(session: AsyncSession, minute: datetime, most_waiting: int | N
             region=version.region,
             project=version.project,
             model_arn=version.arn,
-            model_version=str(version.version),
+            model_version=version.version,
             minute=minute,
             min_units=version.min_units,
             max_units=version.max_units,

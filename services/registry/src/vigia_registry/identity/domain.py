@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from cryptography.fernet import Fernet
@@ -50,12 +51,20 @@ _PRINCIPAL: Final = re.compile(
 _ID_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
+class Service(StrEnum):
+    """Which of the two AWS services a project belongs to, by the name that stands in ARNs and signatures."""
+
+    LOOKOUT = "lookoutvision"
+    CUSTOM_LABELS = "rekognition"
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """An account in a region: the scope in which names are unique."""
+    """An account in a region, as one of the services sees it: the scope in which names are unique."""
 
     account_id: str
     region: str
+    service: Service = Service.LOOKOUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from vigia_contracts.base import ObjectRef
-from vigia_contracts.training import ModelMetrics, OutputLocation
+from vigia_contracts.training import ManifestChecks, ModelMetrics, OutputLocation
 from vigia_registry.hosting.domain import Desired, Observed
 
 
@@ -20,15 +20,19 @@ class ModelState(StrEnum):
     TRAINING = "TRAINING"
     TRAINED = "TRAINED"
     TRAINING_FAILED = "TRAINING_FAILED"
+    COPYING = "COPYING"
+    COPYING_FAILED = "COPYING_FAILED"
     DELETING = "DELETING"
 
 
 class AwsStatus(StrEnum):
-    """A model version's status as the AWS protocols name it."""
+    """A model version's status as Lookout for Vision names it; the copies are Custom Labels' alone."""
 
     TRAINING = "TRAINING"
     TRAINED = "TRAINED"
     TRAINING_FAILED = "TRAINING_FAILED"
+    COPYING = "COPYING"
+    COPYING_FAILED = "COPYING_FAILED"
     STARTING_HOSTING = "STARTING_HOSTING"
     HOSTED = "HOSTED"
     HOSTING_FAILED = "HOSTING_FAILED"
@@ -40,6 +44,8 @@ TRANSITIONS: Final[dict[ModelState, frozenset[ModelState]]] = {
     ModelState.TRAINING: frozenset({ModelState.TRAINED, ModelState.TRAINING_FAILED}),
     ModelState.TRAINED: frozenset({ModelState.DELETING}),
     ModelState.TRAINING_FAILED: frozenset({ModelState.DELETING}),
+    ModelState.COPYING: frozenset({ModelState.TRAINED, ModelState.COPYING_FAILED}),
+    ModelState.COPYING_FAILED: frozenset({ModelState.DELETING}),
     ModelState.DELETING: frozenset(),
 }
 
@@ -47,7 +53,9 @@ TRANSITIONS: Final[dict[ModelState, frozenset[ModelState]]] = {
 #: that is on its way in or out is left alone until it has arrived.
 MAY_START: Final = frozenset({AwsStatus.TRAINED, AwsStatus.HOSTING_FAILED})
 MAY_STOP: Final = frozenset({AwsStatus.HOSTED, AwsStatus.HOSTING_FAILED})
-MAY_DELETE: Final = frozenset({AwsStatus.TRAINED, AwsStatus.TRAINING_FAILED, AwsStatus.HOSTING_FAILED})
+MAY_DELETE: Final = frozenset(
+    {AwsStatus.TRAINED, AwsStatus.TRAINING_FAILED, AwsStatus.COPYING_FAILED, AwsStatus.HOSTING_FAILED}
+)
 
 _HOSTED: Final = {
     Observed.ABSENT: AwsStatus.STARTING_HOSTING,
@@ -93,7 +101,7 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A model version as it is stored."""
+    """A model version as it is stored. ``name``: what customers call it, where that is not its number."""
 
     id: UUID
     arn: str
@@ -120,6 +128,12 @@ class ModelVersion:
     evaluation_ended_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    name: str | None = None
+    source_arn: str | None = None
+    given: dict[str, Any] | None = None
+    checks: ManifestChecks | None = None
+    training_snapshot: ObjectRef | None = None
+    training_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

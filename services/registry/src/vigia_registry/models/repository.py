@@ -11,14 +11,21 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_contracts.base import ObjectRef, Payload
-from vigia_contracts.training import ModelMetrics, OutputLocation
+from vigia_contracts.training import ManifestChecks, ModelMetrics, OutputLocation
 from vigia_registry.identity.domain import Owner
 from vigia_registry.models.domain import TRANSITIONS, ModelState, ModelVersion, VersionName
 from vigia_registry.models.tables import model_versions
 from vigia_registry.states import step
 
 _COLUMNS = tuple(column for column in model_versions.c if column is not model_versions.c.tags)
-_REFS = ("training_manifest", "test_manifest", "artifact", "evaluation_manifest", "evaluation_result")
+_REFS = (
+    "training_manifest",
+    "test_manifest",
+    "artifact",
+    "evaluation_manifest",
+    "evaluation_result",
+    "training_snapshot",
+)
 
 
 def _model(row: RowMapping) -> ModelVersion:
@@ -31,6 +38,7 @@ def _model(row: RowMapping) -> ModelVersion:
             "state": ModelState(row["state"]),
             "output": OutputLocation.model_validate(row["output"]),
             "metrics": None if row["metrics"] is None else ModelMetrics.model_validate(row["metrics"]),
+            "checks": None if row["checks"] is None else ManifestChecks.model_validate(row["checks"]),
         }
     )
 
@@ -60,6 +68,9 @@ async def add(session: AsyncSession, model: ModelVersion) -> None:
                     "account_id": model.account_id,
                     "region": model.region,
                     "version": model.version,
+                    "name": model.name,
+                    "source_arn": model.source_arn,
+                    "given": model.given,
                     "state": model.state.value,
                     "status_message": model.status_message,
                     "description": model.description,

@@ -31,6 +31,10 @@ model_versions = Table(
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
     Column("region", String(32), nullable=False),
     Column("version", Integer, nullable=False),
+    # What customers call it; none in Lookout for Vision, where they say the number.
+    Column("name", String(255)),
+    # Of a copy: the ARN of the version that it was made from.
+    Column("source_arn", Text),
     Column("state", String(16), nullable=False),
     Column("status_message", Text, nullable=False, server_default=""),
     Column("description", String(500)),
@@ -54,9 +58,18 @@ model_versions = Table(
     Column("evaluation_manifest", JSONB),
     Column("evaluation_result", JSONB),
     Column("evaluation_ended_at", Moment),
+    # In Custom Labels: the manifests that the customer named instead of datasets, and what training wrote about the
+    # manifests' lines (ManifestChecks) and about the images it learnt from (ObjectRef).
+    Column("given", JSONB),
+    Column("checks", JSONB),
+    Column("training_snapshot", JSONB),
+    Column("training_seconds", Float),
     Column("created_at", Moment, nullable=False, server_default=func.now()),
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
     UniqueConstraint("project_id", "version"),
-    CheckConstraint("state in ('TRAINING', 'TRAINED', 'TRAINING_FAILED', 'DELETING')", name="state"),
+    UniqueConstraint("project_id", "name"),
+    CheckConstraint(
+        "state in ('TRAINING', 'TRAINED', 'TRAINING_FAILED', 'COPYING', 'COPYING_FAILED', 'DELETING')", name="state"
+    ),
     Index("ix_model_versions_account_id_region_state", "account_id", "region", "state"),
 )

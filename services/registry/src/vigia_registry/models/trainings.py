@@ -67,7 +67,7 @@ def _values(event: TrainingEvent) -> dict[str, Any]:
             end = None if left is None else event.at + timedelta(seconds=left)
             return {"stage": event.stage, "progress": event.fraction, "training_end": end}
         case TrainingFailed():
-            return {"status_message": event.message or f"Training failed ({event.code})."}
+            return {"status_message": event.message or f"Training failed ({event.code}).", "checks": event.checks}
         case TrainingCompleted():
             return {
                 "status_message": _COMPLETED,
@@ -78,4 +78,7 @@ def _values(event: TrainingEvent) -> dict[str, Any]:
                 "evaluation_manifest": event.evaluation_manifest,
                 "evaluation_result": event.evaluation_result,
                 "evaluation_ended_at": event.completed_at,
+                "training_snapshot": event.training_snapshot,
+                "checks": event.checks,
+                "training_seconds": event.seconds,
             }

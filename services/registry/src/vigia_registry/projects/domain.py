@@ -9,7 +9,11 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from vigia_registry.identity.domain import Owner, Service
+
 NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]*")
+#: What Custom Labels takes besides.
+FREE_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]+")
 LONGEST_NAME: Final = 255
 
 
@@ -32,21 +36,33 @@ class Project:
     id: UUID
     account_id: str
     region: str
+    service: Service
     name: str
     arn: str
     state: ProjectState
     next_version: int
     created_at: datetime
 
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.account_id, self.region, self.service)
 
-def may_be_named(text: str) -> bool:
-    """Whether a project can have this name."""
-    return len(text) <= LONGEST_NAME and NAME.fullmatch(text) is not None
+
+def may_be_named(text: str, service: Service = Service.LOOKOUT) -> bool:
+    """Whether a project of the service can have this name."""
+    pattern = NAME if service is Service.LOOKOUT else FREE_NAME
+    return len(text) <= LONGEST_NAME and pattern.fullmatch(text) is not None
 
 
-def project_arn(region: str, account_id: str, name: str) -> str:
-    """The project's ARN in the Lookout for Vision service."""
-    return f"arn:aws:lookoutvision:{region}:{account_id}:project/{name}"
+def project_arn(owner: Owner, name: str, created_at: datetime | None = None) -> str:
+    """The project's ARN. ``created_at``: given in Custom Labels, whose ARNs end with it, ms since 1970."""
+    arn = f"arn:aws:{owner.service.value}:{owner.region}:{owner.account_id}:project/{name}"
+    return arn if created_at is None else f"{arn}/{milliseconds(created_at)}"
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970, as ARNs of Custom Labels end."""
+    return round(moment.timestamp() * 1000)
 
 
 def prefix_of(project: Project) -> str:

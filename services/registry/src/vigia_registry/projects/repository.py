@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vigia_registry.identity.domain import Owner
+from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.identity.tables import accounts
 from vigia_registry.projects.domain import TRANSITIONS, Project, ProjectState
 from vigia_registry.projects.tables import projects
@@ -20,6 +21,7 @@ _COLUMNS = (
     projects.c.id,
     projects.c.account_id,
     projects.c.region,
+    projects.c.service,
     projects.c.name,
     projects.c.arn,
     projects.c.state,
@@ -29,13 +31,20 @@ _COLUMNS = (
 
 
 def _project(row: RowMapping) -> Project:
-    return Project(**{**row, "state": ProjectState(row["state"])})
+    return Project(**{**row, "service": Service(row["service"]), "state": ProjectState(row["state"])})
+
+
+def of_owner(owner: Owner) -> ColumnElement[bool]:
+    """What holds of the owner's projects."""
+    return and_(
+        projects.c.account_id == owner.account_id,
+        projects.c.region == owner.region,
+        projects.c.service == owner.service.value,
+    )
 
 
 def _named(owner: Owner, name: str) -> Select[Any]:
-    return select(*_COLUMNS).where(
-        projects.c.account_id == owner.account_id, projects.c.region == owner.region, projects.c.name == name
-    )
+    return select(*_COLUMNS).where(of_owner(owner), projects.c.name == name)
 
 
 async def lock_account(session: AsyncSession, account_id: str) -> None:
@@ -49,6 +58,7 @@ async def add(session: AsyncSession, project: Project) -> bool:
         "id": project.id,
         "account_id": project.account_id,
         "region": project.region,
+        "service": project.service.value,
         "name": project.name,
         "arn": project.arn,
         "state": project.state.value,
@@ -80,20 +90,26 @@ async def lock_by_id(session: AsyncSession, project_id: UUID) -> Project | None:
 
 async def count(session: AsyncSession, owner: Owner) -> int:
     """How many projects the account has in the region."""
-    found = await session.execute(
-        select(func.count())
-        .select_from(projects)
-        .where(projects.c.account_id == owner.account_id, projects.c.region == owner.region)
-    )
+    found = await session.execute(select(func.count()).select_from(projects).where(of_owner(owner)))
     return found.scalar_one()
 
 
-async def page(session: AsyncSession, owner: Owner, after: tuple[datetime, UUID] | None, limit: int) -> list[Project]:
-    """Up to ``limit`` projects, oldest first, behind the position ``after``; those being deleted are still there."""
-    query = select(*_COLUMNS).where(
-        projects.c.account_id == owner.account_id,
-        projects.c.region == owner.region,
-    )
+async def by_arn(session: AsyncSession, owner: Owner, arn: str) -> Project | None:
+    """The owner's project of that ARN, or None."""
+    row = (await session.execute(select(*_COLUMNS).where(of_owner(owner), projects.c.arn == arn))).one_or_none()
+    return None if row is None else _project(row._mapping)
+
+
+async def page(
+    session: AsyncSession, owner: Owner, after: tuple[datetime, UUID] | None, limit: int, names: Sequence[str] = ()
+) -> list[Project]:
+    """Up to ``limit`` projects, oldest first, behind the position ``after``; those being deleted are still there.
+
+    With ``names``, only projects that are called so.
+    """
+    query = select(*_COLUMNS).where(of_owner(owner))
+    if names:
+        query = query.where(projects.c.name.in_(names))
     if after is not None:
         query = query.where(tuple_(projects.c.created_at, projects.c.id) > after)
     rows = await session.execute(query.order_by(projects.c.created_at, projects.c.id).limit(limit))

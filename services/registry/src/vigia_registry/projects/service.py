@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.datasets import repository as datasets
-from vigia_registry.identity.domain import Owner
+from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.jobs import queue
 from vigia_registry.models import repository as models
 from vigia_registry.pagination import Page, Pages
@@ -30,15 +31,17 @@ async def create(session: AsyncSession, owner: Owner, name: str, limit: int) -> 
     await repository.lock_account(session, owner.account_id)
     if await repository.count(session, owner) >= limit:
         raise TooManyProjects(name, limit)
+    now = datetime.now(UTC)
     project = Project(
         id=uuid4(),
         account_id=owner.account_id,
         region=owner.region,
+        service=owner.service,
         name=name,
-        arn=project_arn(owner.region, owner.account_id, name),
+        arn=project_arn(owner, name, None if owner.service is Service.LOOKOUT else now),
         state=ProjectState.ACTIVE,
         next_version=1,
-        created_at=datetime.now(UTC),
+        created_at=now,
     )
     if not await repository.add(session, project):
         raise ProjectExists(name)
@@ -63,12 +66,22 @@ async def lock_active(session: AsyncSession, owner: Owner, name: str) -> Project
     return project
 
 
-async def page(session: AsyncSession, pages: Pages, owner: Owner, token: str | None, limit: int) -> Page[Project]:
-    """Projects of the account in the region, oldest first."""
-    scope = ("projects", owner.account_id, owner.region)
+async def by_arn(session: AsyncSession, owner: Owner, arn: str) -> Project:
+    """The owner's project of that ARN; ProjectNotFound, also where a later one has its name."""
+    project = await repository.by_arn(session, owner, arn)
+    if project is None:
+        raise ProjectNotFound(arn)
+    return project
+
+
+async def page(
+    session: AsyncSession, pages: Pages, owner: Owner, token: str | None, limit: int, names: Sequence[str] = ()
+) -> Page[Project]:
+    """Projects of the owner, oldest first: those of the given names, or all."""
+    scope = ("projects", owner.account_id, owner.region, owner.service.value, *names)
     position = pages.read(scope, token)
     after = None if position is None else (datetime.fromisoformat(position[0]), UUID(position[1]))
-    rows = await repository.page(session, owner, after, limit + 1)
+    rows = await repository.page(session, owner, after, limit + 1, names)
     return pages.cut(scope, rows, limit, lambda row: [row.created_at.isoformat(), str(row.id)])
 
 

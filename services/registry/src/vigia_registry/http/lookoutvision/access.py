@@ -102,7 +102,7 @@ def resource(call: Call) -> str:
     owner, kind = call.owner, RESOURCES[call.operation]
     project = _text(call.path.get("projectName") or call.body.get("ProjectName"))
     if kind is Kind.PROJECT:
-        return project_arn(owner.region, owner.account_id, project)
+        return project_arn(owner, project)
     if kind is Kind.NEW_MODEL:
         return model_arn(owner.region, owner.account_id, project, ANYTHING)
     if kind is Kind.MODEL:

@@ -12,6 +12,7 @@ from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets import service as datasets
 from vigia_registry.datasets.domain import EntryFilter
 from vigia_registry.errors import Resource
+from vigia_registry.http import members
 from vigia_registry.http.lookoutvision import shapes, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.shapes import Shape
@@ -70,7 +71,7 @@ async def list_dataset_entries(call: Call) -> Shape:
         anomaly_class=validation.anomaly_class(call.query.get("anomalyClass")),
         created_before=validation.moment(call.query.get("createdBefore"), "createdBefore"),
         created_after=validation.moment(call.query.get("createdAfter"), "createdAfter"),
-        source_contains=validation.optional_text(call.query.get("sourceRefContains"), "sourceRefContains", 1, 2048),
+        source_contains=members.optional_text(call.query.get("sourceRefContains"), "sourceRefContains", 1, 2048),
     )
     limit = validation.page_size(call.query.get("maxResults"))
     token = validation.page_token(call.query.get("nextToken"))
@@ -98,24 +99,24 @@ async def update_dataset_entries(call: Call) -> Shape:
 def _source(value: object) -> ObjectRef | None:
     if value is None:
         return None
-    manifest = validation.structure(value, "datasetSource").get("GroundTruthManifest")
-    s3_object = validation.structure(manifest, "datasetSource.groundTruthManifest").get("S3Object")
+    manifest = members.structure(value, "datasetSource").get("GroundTruthManifest")
+    s3_object = members.structure(manifest, "datasetSource.groundTruthManifest").get("S3Object")
     where = "datasetSource.groundTruthManifest.s3Object"
-    place = validation.structure(s3_object, where)
+    place = members.structure(s3_object, where)
     return ObjectRef(
         bucket=validation.bucket(place.get("Bucket"), f"{where}.bucket"),
         key=validation.key(place.get("Key"), f"{where}.key"),
-        version_id=validation.optional_text(place.get("VersionId"), f"{where}.versionId", 1, 1024),
+        version_id=members.optional_text(place.get("VersionId"), f"{where}.versionId", 1, 1024),
     )
 
 
 def _changes(value: object) -> bytes:
     if not isinstance(value, str):
-        raise validation.invalid("null", "changes", "Member must not be null")
+        raise members.invalid("null", "changes", "Member must not be null")
     try:
         changes = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise validation.invalid("...", "changes", "Member must be base64") from None
+        raise members.invalid("...", "changes", "Member must be base64") from None
     if not 1 <= len(changes) <= _MOST_CHANGES:
-        raise validation.invalid("...", "changes", f"Member must have length between 1 and {_MOST_CHANGES}")
+        raise members.invalid("...", "changes", f"Member must have length between 1 and {_MOST_CHANGES}")
     return changes

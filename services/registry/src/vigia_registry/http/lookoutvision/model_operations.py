@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.errors import Resource
+from vigia_registry.http import members
 from vigia_registry.http.lookoutvision import shapes, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.shapes import Shape
@@ -61,9 +62,9 @@ async def describe_model(call: Call) -> Shape:
 async def start_model(call: Call) -> Shape:
     """Ask for a version to be hosted."""
     name, version = _model(call)
-    least = validation.inference_units(call.body.get("MinInferenceUnits"), "minInferenceUnits")
+    least = members.inference_units(call.body.get("MinInferenceUnits"), "minInferenceUnits")
     given = call.body.get("MaxInferenceUnits")
-    most = None if given is None else validation.inference_units(given, "maxInferenceUnits")
+    most = None if given is None else members.inference_units(given, "maxInferenceUnits")
 
     async def action(session: AsyncSession) -> Shape:
         limits = call.deps.settings.limits
@@ -87,7 +88,7 @@ async def delete_model(call: Call) -> Shape:
     """Start to delete a version, named by its number."""
     name, version = _model(call)
     if version == "latest":
-        raise validation.invalid(version, "modelVersion", "Member must be a version number; latest is not allowed")
+        raise members.invalid(version, "modelVersion", "Member must be a version number; latest is not allowed")
 
     async def action(session: AsyncSession) -> Shape:
         return {"ModelArn": (await models.delete(session, call.owner, name, version)).arn}
@@ -100,4 +101,4 @@ def _model(call: Call) -> tuple[str, VersionName]:
 
 
 def _location(value: object) -> object:
-    return validation.structure(value, "outputConfig").get("S3Location")
+    return members.structure(value, "outputConfig").get("S3Location")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.errors import Resource
+from vigia_registry.http import members
 from vigia_registry.http.lookoutvision import shapes, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.shapes import Shape
@@ -71,7 +72,7 @@ async def list_model_packaging_jobs(call: Call) -> Shape:
 
 def _configuration(value: object) -> Configuration:
     where = "configuration.greengrass"
-    given = validation.structure(validation.structure(value, "configuration").get("Greengrass"), where)
+    given = members.structure(members.structure(value, "configuration").get("Greengrass"), where)
     device, platform = given.get("TargetDevice"), given.get("TargetPlatform")
     return Configuration(
         device=None if device is None else validation.one_of(device, f"{where}.targetDevice", Device),
@@ -88,7 +89,7 @@ def _configuration(value: object) -> Configuration:
 
 
 def _platform(value: object, where: str) -> Platform:
-    given = validation.structure(value, where)
+    given = members.structure(value, where)
     accelerator = given.get("Accelerator")
     return Platform(
         os=validation.one_of(given.get("Os"), f"{where}.os", Os),

@@ -16,10 +16,12 @@ from vigia_contracts.audit import LOOKOUT
 from vigia_registry.audit.journal import Journal
 from vigia_registry.bootstrap import Deps
 from vigia_registry.db import passing_faults
+from vigia_registry.http.bodies import DEEPEST, deeper, members_of
 from vigia_registry.http.lookoutvision import access, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import SERVICE, Failure, internal, translate
 from vigia_registry.http.lookoutvision.operations import BASE, Operation, find
+from vigia_registry.http.members import region as checked_region
 from vigia_registry.identity.domain import Owner
 from vigia_registry.objects import rights_of
 from vigia_registry.pagination import Pages
@@ -44,8 +46,6 @@ log = get_logger(__name__)
 _BLOB: Final = "Changes"
 #: Operations of these methods have members in their body; others go by path and query, whatever body comes with them.
 _WITH_BODY: Final = frozenset({"POST", "PATCH"})
-#: A body nests its members a few deep; one that nests them deeper than this has none that is known.
-_DEEPEST: Final = 32
 
 
 class Everything(Route):
@@ -96,7 +96,7 @@ async def _answer(
     operation, path = find(request.method, signed_request(request, body).path)
     # What metrics count by.
     request.scope["route"] = operation
-    members = _json(body.data)
+    members = members_of(body.data)
     journal = None
     if not _asked_by_a_service(request, deps):
         journal = request.state.journal = _journal(request, deps, caller, region, operation, path, members or {})
@@ -105,15 +105,15 @@ async def _answer(
     body.whole()
     if members is None:
         raise InvalidInput("not_json", "The request body is not a JSON object.")
-    if _deeper(members, _DEEPEST):
-        raise InvalidInput("too_deep", f"The request body nests more than {_DEEPEST} deep.")
+    if deeper(members, DEEPEST):
+        raise InvalidInput("too_deep", f"The request body nests more than {DEEPEST} deep.")
     call = Call(
         deps=deps,
         pages=pages,
         operation=operation.name,
         status=operation.status,
         journal=journal,
-        owner=Owner(caller.account_id, validation.region(region)),
+        owner=Owner(caller.account_id, checked_region(region)),
         rights=rights_of(deps.settings, caller),
         path=path,
         query=request.query_params,
@@ -204,25 +204,6 @@ def _parameters(request: Request, path: Mapping[str, str], body: Mapping[str, An
     if changes is not None:
         found[_BLOB] = f"({len(changes) * 3 // 4} bytes)" if isinstance(changes, str) else "(not text)"
     return found
-
-
-def _json(body: bytes) -> dict[str, Any] | None:
-    """The body's members; None where it is no JSON object."""
-    if not body:
-        return {}
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _deeper(value: object, levels: int) -> bool:
-    """Whether structures and lists lie in each other more than ``levels`` deep."""
-    if not isinstance(value, dict | list):
-        return False
-    members = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(member, levels - 1) for member in members)
 
 
 def _failed(request: Request, failure: Failure) -> Response:

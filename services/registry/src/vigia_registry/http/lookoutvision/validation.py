@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from vigia_contracts.training import OutputLocation
 from vigia_registry.datasets.domain import DatasetKind
+from vigia_registry.http.members import invalid, optional_text, structure, tag_text, text
 from vigia_registry.models.domain import VersionName
 from vigia_registry.projects.domain import LONGEST_NAME, NAME
-from vigia_runtime.errors import InvalidInput
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -24,74 +23,12 @@ _BUCKET: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
 _KEY: Final = re.compile(r"([a-zA-Z0-9!_.*'()-][/a-zA-Z0-9!_.*'()-]*)?")
 _KMS_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}")
 _MOST_TAGS: Final = 200
-_TAG: Final = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
-_TAG_MARKS: Final = frozenset("_.:/=+-@")
 _JOB_NAME: Final = re.compile(r"[a-zA-Z0-9-]+")
 _COMPONENT_NAME: Final = re.compile(r"[a-zA-Z0-9-_.]+")
 _COMPONENT_VERSION: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
 _PLAIN_TEXT: Final = re.compile(r"[a-zA-Z0-9-_. ()':,;?]+")
 #: Versions are numbers of at most ten digits; the database holds those up to here.
 _LAST_VERSION: Final = 2**31 - 1
-#: How much of a wrong value an error repeats, characters.
-_SHOWN: Final = 256
-_REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
-
-
-def invalid(value: object, name: str, constraint: str) -> InvalidInput:
-    """A violated constraint of one member; of a long value only the beginning is repeated."""
-    shown = str(value)
-    if len(shown) > _SHOWN:
-        shown = shown[:_SHOWN] + "..."
-    return InvalidInput(
-        "validation",
-        f"1 validation error detected: Value '{shown}' at '{name}' failed to satisfy constraint: {constraint}",
-        {"member": name},
-    )
-
-
-def text(value: object, name: str, least: int, most: int, pattern: re.Pattern[str] | None = None) -> str:
-    """A required text of ``least`` to ``most`` characters that matches ``pattern`` whole."""
-    if value is None:
-        raise invalid("null", name, "Member must not be null")
-    if not isinstance(value, str):
-        raise invalid(value, name, "Member must be a string")
-    if len(value) < least:
-        raise invalid(value, name, f"Member must have length greater than or equal to {least}")
-    if len(value) > most:
-        raise invalid(value, name, f"Member must have length less than or equal to {most}")
-    if pattern is not None and pattern.fullmatch(value) is None:
-        raise invalid(value, name, f"Member must satisfy regular expression pattern: {pattern.pattern}")
-    if not _storable(value):
-        raise invalid("?", name, "Member must not contain NUL or halves of surrogate pairs")
-    return value
-
-
-def _storable(value: str) -> bool:
-    try:
-        return b"\0" not in value.encode()
-    except UnicodeEncodeError:
-        return False
-
-
-def optional_text(
-    value: object, name: str, least: int, most: int, pattern: re.Pattern[str] | None = None
-) -> str | None:
-    """As ``text``; None where nothing was given."""
-    return None if value is None else text(value, name, least, most, pattern)
-
-
-def structure(value: object, name: str) -> dict[str, Any]:
-    """A required structure."""
-    if value is None:
-        raise invalid("null", name, "Member must not be null")
-    if not isinstance(value, dict):
-        raise invalid(value, name, "Member must be a structure")
-    return value
-
-
-def region(value: str) -> str:
-    """The region that a request was signed for."""
-    return text(value, "region", 1, 32, _REGION)
 
 
 def project_name(value: object) -> str:
@@ -135,17 +72,6 @@ def page_size(value: str | None) -> int:
     if int(value) > 100:
         raise invalid(value, "maxResults", "Member must have value less than or equal to 100")
     return int(value)
-
-
-def inference_units(value: object, name: str) -> int:
-    """A number of inference units."""
-    if value is None:
-        raise invalid("null", name, "Member must not be null")
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise invalid(value, name, "Member must be an integer")
-    if value < 1:
-        raise invalid(value, name, "Member must have value greater than or equal to 1")
-    return value
 
 
 def flag(value: str | None, name: str) -> bool | None:
@@ -215,10 +141,10 @@ def tags(value: object, where: str = "tags") -> dict[str, str]:
     for index, tag in enumerate([] if value is None else _list(value, where), 1):
         member = f"{where}.{index}.member"
         pair = structure(tag, member)
-        key = _tag_text(pair.get("Key"), f"{member}.key", 1, 128)
+        key = tag_text(pair.get("Key"), f"{member}.key", 1, 128)
         if key in found:
             raise invalid(key, f"{member}.key", "Member must be unique")
-        found[key] = _tag_text(pair.get("Value"), f"{member}.value", 0, 256)
+        found[key] = tag_text(pair.get("Value"), f"{member}.value", 0, 256)
     return found
 
 
@@ -231,7 +157,7 @@ def given_tags(value: object) -> dict[str, str]:
 
 def tag_keys(values: list[str]) -> list[str]:
     """Keys of tags; none at all is a list too."""
-    return [_tag_text(key, f"tagKeys.{index}.member", 1, 128) for index, key in enumerate(_list(values, "tagKeys"), 1)]
+    return [tag_text(key, f"tagKeys.{index}.member", 1, 128) for index, key in enumerate(_list(values, "tagKeys"), 1)]
 
 
 def _list(value: object, name: str) -> list[Any]:
@@ -240,14 +166,6 @@ def _list(value: object, name: str) -> list[Any]:
     if len(value) > _MOST_TAGS:
         raise invalid(len(value), name, f"Member must have length less than or equal to {_MOST_TAGS}")
     return value
-
-
-def _tag_text(value: object, name: str, least: int, most: int) -> str:
-    found = text(value, name, least, most)
-    # Letters, separators and numbers of any script: re has no names for them.
-    if not all(mark in _TAG_MARKS or unicodedata.category(mark)[0] in "LZN" for mark in found):
-        raise invalid(found, name, f"Member must satisfy regular expression pattern: {_TAG}")
-    return found
 
 
 def resource_arn(value: object) -> str:

@@ -1,0 +1,1 @@
+"""Amazon Rekognition Custom Labels on the wire: AWS JSON 1.1, one path, the operation in a header."""

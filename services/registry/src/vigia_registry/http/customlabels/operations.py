@@ -1,0 +1,31 @@
+"""The protocol's operations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from vigia_registry.http.customlabels import project_operations as projects
+from vigia_registry.http.customlabels.call import Call, Shape
+from vigia_registry.http.customlabels.errors import UnknownOperationError
+
+TARGET: Final = "RekognitionService."
+
+Handler = Callable[[Call], Awaitable[Shape]]
+
+#: None: detection answers it, and the gateway never sends it here.
+OPERATIONS: Final[Mapping[str, Handler | None]] = {
+    "CreateProject": projects.create_project,
+    "DescribeProjects": projects.describe_projects,
+    "DeleteProject": projects.delete_project,
+    "DetectCustomLabels": None,
+}
+
+
+def find(target: str) -> tuple[str, Handler]:
+    """The operation that the header ``X-Amz-Target`` names, and what answers it; UnknownOperationError."""
+    name = target.removeprefix(TARGET)
+    handler = OPERATIONS.get(name) if target.startswith(TARGET) else None
+    if handler is None:
+        raise UnknownOperationError(target)
+    return name, handler

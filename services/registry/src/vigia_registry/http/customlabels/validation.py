@@ -1,0 +1,99 @@
+"""The protocol's constraints, all checked here: clients check only what is required and how short it may be."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from vigia_registry.http.members import invalid, structure, tag_text, text
+from vigia_registry.projects.domain import FREE_NAME, LONGEST_NAME
+from vigia_runtime.errors import InvalidInput
+
+_MOST_TAGS: Final = 200
+_ARN: Final = r"arn:[a-z\d-]+:rekognition:[a-z\d-]+:\d{12}:"
+_PROJECT_ARN: Final = re.compile(_ARN + r"project/[a-zA-Z0-9_.\-]{1,255}/[0-9]+")
+_VERSION_ARN: Final = re.compile(_ARN + r"project/[a-zA-Z0-9_.\-]{1,255}/version/[a-zA-Z0-9_.\-]{1,255}/[0-9]+")
+_DATASET_ARN: Final = re.compile(_ARN + r"project/[a-zA-Z0-9_.\-]{1,255}/dataset/(train|test)/[0-9]+")
+
+
+def project_name(value: object, name: str = "projectName") -> str:
+    """A project's name."""
+    return text(value, name, 1, LONGEST_NAME, FREE_NAME)
+
+
+def version_name(value: object, name: str = "versionName") -> str:
+    """A version's name."""
+    return text(value, name, 1, LONGEST_NAME, FREE_NAME)
+
+
+def project_arn(value: object, name: str = "projectArn") -> str:
+    """The ARN of a project, of whichever account."""
+    return text(value, name, 20, 2048, _PROJECT_ARN)
+
+
+def version_arn(value: object, name: str = "projectVersionArn") -> str:
+    """The ARN of a model version, of whichever account."""
+    return text(value, name, 20, 2048, _VERSION_ARN)
+
+
+def dataset_arn(value: object, name: str = "datasetArn") -> str:
+    """The ARN of a dataset, of whichever account."""
+    return text(value, name, 20, 2048, _DATASET_ARN)
+
+
+def page_token(value: object) -> str | None:
+    """Where a list goes on. Clients send an empty text for its beginning."""
+    return None if value in (None, "") else text(value, "nextToken", 1, 1024)
+
+
+def page_size(value: object, most: int = 100) -> int:
+    """How many rows a page has: 1 to ``most``, which it is where nothing was asked."""
+    if value is None:
+        return most
+    size = whole(value, "maxResults", 1)
+    if size > most:
+        constraint = f"Member must have value less than or equal to {most}"
+        raise InvalidInput("page_too_large", invalid(value, "maxResults", constraint).message)
+    return size
+
+
+def whole(value: object, name: str, least: int) -> int:
+    """A whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise invalid(value, name, "Member must be an integer")
+    if value < least:
+        raise invalid(value, name, f"Member must have value greater than or equal to {least}")
+    return value
+
+
+def flag(value: object, name: str) -> bool | None:
+    """True, false, or nothing."""
+    if value is not None and not isinstance(value, bool):
+        raise invalid(value, name, "Member must be a boolean")
+    return value
+
+
+def texts(value: object, name: str, most: int) -> list[str]:
+    """1 to ``most`` texts of 1 to 255 characters; none where nothing was given."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise invalid(value, name, "Member must be a list")
+    if not 1 <= len(value) <= most:
+        raise invalid(len(value), name, f"Member must have length between 1 and {most}")
+    return [text(item, f"{name}.{index}.member", 1, 255) for index, item in enumerate(value, 1)]
+
+
+def tags(value: object) -> dict[str, str]:
+    """Tags by their keys; none where nothing was given."""
+    given = {} if value is None else structure(value, "tags")
+    if len(given) > _MOST_TAGS:
+        raise invalid(len(given), "tags", f"Member must have length less than or equal to {_MOST_TAGS}")
+    return {tag_text(key, "tags", 1, 128): tag_text(item, f"tags.{key}", 0, 256) for key, item in given.items()}
+
+
+def feature(value: object) -> None:
+    """Which part of Rekognition a project is for: there is one here."""
+    if value not in (None, "CUSTOM_LABELS"):
+        text(value, "feature", 1, 64)
+        raise invalid(value, "feature", "Member must satisfy enum value set: [CUSTOM_LABELS]")

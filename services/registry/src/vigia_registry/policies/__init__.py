@@ -1,0 +1,1 @@
+"""Project policies: who may copy a project's model versions."""
