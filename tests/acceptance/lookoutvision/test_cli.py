@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.acceptance.lookoutvision.conftest import Journey, Seen
+from tests.acceptance.journeys import Journey, Seen
 from vigia_stack.services import USER_BUCKET
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.journey("cli")]

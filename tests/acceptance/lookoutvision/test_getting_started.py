@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.lookoutvision.conftest import Journey, Seen
+from tests.acceptance.journeys import Journey, Seen
 from vigia_stack.services import USER_BUCKET
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.journey("newest")]

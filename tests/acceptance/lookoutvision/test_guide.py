@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from tests.acceptance.journeys import Journey, Seen
 from tests.acceptance.lookoutvision import guide
-from tests.acceptance.lookoutvision.conftest import Journey, Seen
 from vigia_stack.services import USER_BUCKET
 
 GUIDE = guide.guide()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.lookoutvision.conftest import Journey, Seen
+from tests.acceptance.journeys import Journey, Seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.journey("java")]
 

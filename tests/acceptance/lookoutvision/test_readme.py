@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.acceptance.lookoutvision.conftest import Seen
+from tests.acceptance.journeys import Seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.journey("readme")]
 

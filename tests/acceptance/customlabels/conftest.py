@@ -1,0 +1,84 @@
+"""The journeys through Custom Labels' guide, side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.customlabels import material
+from tests.acceptance.customlabels.material import Material
+from tests.acceptance.journeys import Journey, Journeys, Seen, bare, profile_only
+
+HERE = Path(__file__).parent
+JOURNEYS = ("cl-newest",)
+
+
+@pytest.fixture(scope="package")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Discs and squares, labelled as whole images."""
+    return material.classes(tmp_path_factory.mktemp("material") / "shapes")
+
+
+class CustomLabelsJourneys(Journeys):
+    """Through Custom Labels' guide."""
+
+    def __init__(self, client_env: Mapping[str, str], s3: Any, shapes: Material, folder: Path) -> None:
+        super().__init__(folder)
+        self._env = client_env
+        self._s3 = s3
+        self._shapes = shapes
+
+    def material(self, name: str) -> tuple[Material, str, dict[str, str]]:
+        """Discs and squares for everybody."""
+        return self._shapes, name, {}
+
+    def command(self, name: str, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        """By the client's name."""
+        made: tuple[list[str], dict[str, str]] = getattr(self, f"_{name.removeprefix('cl-')}")(told, records)
+        return made
+
+    def _python(self, script: str, records: Path) -> list[str]:
+        return [sys.executable, str(HERE / script), str(records.with_name("journey.json")), str(records)]
+
+    def _newest(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        """The newest boto3 with the model that it brings."""
+        return self._python("samples.py", records), profile_only(self._env)
+
+    def _cli(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        return self._python("commands.py", records), {**bare(), **self._env}
+
+
+@pytest.fixture(scope="package")
+def journeys(
+    request: pytest.FixtureRequest,
+    client_env: dict[str, str],
+    s3: Any,
+    shapes: Material,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Journeys]:
+    """The journeys; those that the session's tests need are begun at once."""
+    going = CustomLabelsJourneys(client_env, s3, shapes, tmp_path_factory.mktemp("journeys"))
+    wanted = {mark.args[0] for item in request.session.items for mark in item.iter_markers("journey")}
+    for name in JOURNEYS:
+        if name in wanted:
+            going.begin(name)
+    yield going
+    going.end()
+
+
+@pytest.fixture
+def journey(request: pytest.FixtureRequest, journeys: Journeys) -> Journey:
+    """The journey that the test's marker names."""
+    marker = request.node.get_closest_marker("journey")
+    assert marker is not None
+    return journeys.begin(marker.args[0])
+
+
+@pytest.fixture
+def seen(journey: Journey) -> Seen:
+    """What a sample saw."""
+    return journey.seen
