@@ -22,9 +22,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 def main() -> None:
     """Measures what was asked for."""
-    from tests.bench.models import brand, rows
+    from tests.bench.models import brand, customlabels, rows
 
-    measured = (*rows.ROWS, *brand.ROWS)
+    measured = (*rows.ROWS, *brand.ROWS, *customlabels.ROWS)
     parser = argparse.ArgumentParser(prog="make bench-models", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("VIGIA_BENCH_DATA", "")))
     parser.add_argument(

@@ -23,8 +23,15 @@ from vigia_training.app.train import Options, Task
 NAMES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 
 
-def _manifest(files: Iterable[Path]) -> bytes:
-    return "\n".join(json.dumps(_line(file)) for file in files).encode()
+def lines(folder: Path, images: int, draw: int) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Lines of so many images to learn from, drawn at random, and of all to test with; none where none are there."""
+    learn, test = (sorted((folder / "deeppcb" / part).glob("*.jpg")) for part in ("train", "test"))
+    chosen = sorted(np.random.default_rng(draw).permutation(len(learn))[:images].tolist())
+    return [_line(learn[index]) for index in chosen], [_line(file) for file in test]
+
+
+def _manifest(lines: Iterable[dict[str, object]]) -> bytes:
+    return "\n".join(map(json.dumps, lines)).encode()
 
 
 def _line(file: Path) -> dict[str, object]:
@@ -49,16 +56,14 @@ def _line(file: Path) -> dict[str, object]:
 
 
 def _measure(images: int, folder: Path, draw: int) -> dict[str, float] | None:
-    files = [sorted((folder / "deeppcb" / part).glob("*.jpg")) for part in ("train", "test")]
-    if not all(files):
+    learn, test = lines(folder, images, draw)
+    if not learn or not test:
         return None
-    learn, test = files
-    chosen = sorted(np.random.default_rng(draw).permutation(len(learn))[:images].tolist())
     task = Task(
         "arn:local:rekognition:local:000000000000:project/boards/version/bench/1",
         "boards",
         "bench",
-        _manifest(learn[index] for index in chosen),
+        _manifest(learn),
         _manifest(test),
         draw,
     )
