@@ -299,7 +299,7 @@ async def test_units_follow_the_load_and_no_request_fails(
     assert await fleet.take(DEPLOYMENTS) == []
     async with fleet.deps.database.transaction() as session:
         [shown] = await overview.units(session)
-    assert (shown.project, shown.version, shown.min_units, shown.max_units) == ("cookies", 1, 1, 2)
+    assert (shown.project, shown.version, shown.min_units, shown.max_units) == ("cookies", "1", 1, 2)
     assert (shown.desired_units, shown.in_service_units) == (1, 1)
 
 
