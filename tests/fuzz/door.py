@@ -68,7 +68,10 @@ _UNSETTLED = (
     "select 'model ' || arn from registry.model_versions where state = 'DELETING' union all "
     "select 'packaging ' || name from registry.packaging_jobs where state in ('CREATED', 'RUNNING') union all "
     "select 'tags of nothing ' || resource_arn from registry.tags where resource_arn not in "
-    "(select arn from registry.model_versions) union all "
+    "(select arn from registry.model_versions union all select arn from registry.projects union all "
+    "select substring(p.arn from '^(.*)/') || '/dataset/' || d.kind || '/' || "
+    "round(extract(epoch from d.created_at) * 1000)::bigint from registry.datasets d "
+    "join registry.projects p on p.id = d.project_id) union all "
     "select 'entries of nothing' from registry.dataset_entries e join registry.datasets d "
     "on d.id = e.dataset_id where d.state = 'CREATE_FAILED'"
 )
@@ -84,6 +87,7 @@ _EVERYTHING = text(
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.hostings t), "
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.packaging_jobs t), "
     "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.tags t), "
+    "(select coalesce(sum(hashtextextended(t::text, 0)), 0) from registry.project_policies t), "
     "(select count(*) from registry.dataset_entries)"
 )
 

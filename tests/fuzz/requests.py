@@ -122,6 +122,18 @@ _QUERY: Final = [
 ]
 
 
+def any_text(chance: Random) -> str:
+    """A text that nobody expects."""
+    if chance.random() < 0.8:
+        return chance.choice(_TEXTS)
+    return "".join(chr(chance.choice((chance.randrange(128), chance.randrange(0x11000)))) for _ in range(8))
+
+
+def any_value(chance: Random) -> Any:
+    """A value that nobody expects."""
+    return any_text(chance) if chance.random() < 0.5 else copy.deepcopy(chance.choice(_OTHERS))
+
+
 @dataclass
 class Draft:
     """A request on its way to being one."""
@@ -171,13 +183,10 @@ class Requests:
         return self.random.choice(("1", "1", "2", "3", "7", "latest"))
 
     def _text(self) -> str:
-        chance = self.random
-        if chance.random() < 0.8:
-            return chance.choice(_TEXTS)
-        return "".join(chr(chance.choice((chance.randrange(128), chance.randrange(0x11000)))) for _ in range(8))
+        return any_text(self.random)
 
     def _value(self) -> Any:
-        return self._text() if self.random.random() < 0.5 else copy.deepcopy(self.random.choice(_OTHERS))
+        return any_value(self.random)
 
     # What a client asks for.
 

@@ -137,7 +137,7 @@ def wrong(request: Request, answer: Answer, changed: bool) -> list[str]:
     if not isinstance(content, dict):
         return [*found, "the body is not an object"]
     if not failed:
-        return found + _unlike(request, answer.status, content)
+        return found + _differs(request, answer.status, content)
     if not isinstance(content.get("Message"), str) or not content["Message"]:
         found.append("no message")
     if len(answer.body) > 5000:
@@ -156,7 +156,7 @@ def unrecorded(answer: Answer, records: int) -> list[str]:
     return [f"{records} audit records"]
 
 
-def _unlike(request: Request, status: int, content: dict[str, Any]) -> list[str]:
+def _differs(request: Request, status: int, content: dict[str, Any]) -> list[str]:
     """Where a success differs from the service model of the SDKs."""
     try:
         operation, _ = find(request.method, request.path)

@@ -8,6 +8,7 @@ from vigia_registry.db import Database
 from vigia_registry.objects import remove_below
 from vigia_registry.projects import repository
 from vigia_registry.projects.domain import ProjectState, prefix_of
+from vigia_registry.tags import repository as tags
 from vigia_registry.trials import repository as trials
 from vigia_runtime.objects import ObjectStore
 
@@ -21,4 +22,5 @@ async def delete_project(database: Database, objects: ObjectStore, bucket: str, 
         # First, for whoever writes objects of a trial holds it locked.
         await trials.remove_of_project(session, project.id)
         await remove_below(objects, bucket, prefix_of(project))
+        await tags.remove_all(session, project.arn)
         await repository.remove(session, project.id)
