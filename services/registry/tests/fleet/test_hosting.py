@@ -432,7 +432,7 @@ async def test_triton_and_its_backend_may_be_killed(
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         await eventually(lambda: _negated(answers))
-        await eventually(answers, within=60)
+        await eventually(answers, within=120)
     # Nobody was told anything: what was announced is true again.
     assert (await view(hosting_fleet, version)).observed is Observed.SERVING
     assert await hosting_fleet.take(DEPLOYMENTS) == []
