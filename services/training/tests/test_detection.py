@@ -159,12 +159,17 @@ def test_objects_that_are_hardly_seen_are_told_of_before_the_long_part() -> None
     lines = [*boards.lines, line("s3://boards/3.jpg", [thin])]
     told: list[str] = []
     few = Options(threads=2, detection=DetectionBudget(iterations=2, batch=2, crop=64))
+
+    def tell(stage: str, share: float) -> None:
+        if stage == "training":
+            told.extend(log["warning"] for log in logs if "warning" in log)
+
     with capture_logs() as logs:
         result = train_any(
             Task(ARN, "boards", "1", Boards(lines, {}).manifest, boards.manifest),
             boards.read,
             few,
-            lambda stage, share: told.extend(log["warning"] for log in logs if stage == "training" and "warning" in log),
+            tell,
         )
     twins, warning = result.metrics.warnings  # the same boards test
     assert "near-duplicates" in twins
