@@ -227,9 +227,7 @@ class Door:
             subject = uuid.UUID(job.args["subject"])
             match job.task_name:
                 case queue.IMPORT_ENTRIES:
-                    await import_entries(
-                        deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, subject
-                    )
+                    await import_entries(deps.database, deps.objects, deps.settings, subject)
                 case queue.DELETE_DATASET:
                     await delete_dataset(deps.database, subject)
                 case queue.DELETE_MODEL:

@@ -81,6 +81,17 @@ class QuotaSettings(Group):
     testing_hours: int = Field(default=24, ge=1, description="hours that testing may take, after training")
 
 
+class CustomLabelsSettings(Group):
+    """How much a dataset of Custom Labels may hold. The defaults are what the service had."""
+
+    max_manifest_bytes: int = Field(default=1024**3, ge=1, description="bytes of a manifest")
+    max_images_train: int = Field(
+        default=250_000, ge=1, description="images of a training dataset, and lines of its manifest"
+    )
+    max_images_test: int = Field(default=250_000, ge=1, description="images of a test dataset, likewise")
+    max_labels: int = Field(default=250, ge=1, le=250, description="labels of a dataset")
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """So many requests a second in the long run, and ``burst`` of them at once."""
@@ -152,6 +163,7 @@ class Settings(ServiceSettings):
     identity: IdentitySettings = IdentitySettings()
     limits: LimitSettings = LimitSettings()
     quotas: QuotaSettings = QuotaSettings()
+    custom_labels: CustomLabelsSettings = CustomLabelsSettings()
     rates: RateSettings = RateSettings()
     hosting: HostingSettings = HostingSettings()
     serving: ServingSettings = ServingSettings()

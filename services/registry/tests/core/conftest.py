@@ -269,6 +269,15 @@ def alone(
         yield made
 
 
+@pytest.fixture(scope="module")
+def quiet(alone: Registry) -> Iterator[Registry]:
+    """A registry whose worker does nothing: a test does its jobs."""
+    running = Running(http.main, alone.settings)
+    until(partial(answers, alone.url))
+    yield alone
+    running.stop()
+
+
 def answers(url: str) -> bool:
     try:
         return httpx.get(f"{url}/2020-11-20/projects", trust_env=False).status_code == 403

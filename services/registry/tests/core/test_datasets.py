@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
@@ -19,14 +19,13 @@ from vigia_contracts.training import TrainingRequest
 from vigia_registry.datasets import importer
 from vigia_registry.datasets.deletion import delete_dataset
 from vigia_registry.datasets.importer import import_entries
-from vigia_registry.entrypoints import http
 from vigia_registry.jobs import tasks
 from vigia_registry.models import snapshots
 from vigia_registry.objects import remove_below
 from vigia_runtime.errors import Transient
 from vigia_runtime.objects import ObjectNotFound, ObjectStore
 
-from .conftest import ACCOUNT, BUCKET, Registry, Running, answers, until
+from .conftest import ACCOUNT, BUCKET, Registry, until
 from .manifests import IMAGES, line, manifest
 from .test_errors import refused
 from .test_lifecycle import (
@@ -42,15 +41,6 @@ from .test_lifecycle import (
 )
 
 
-@pytest.fixture(scope="module")
-def quiet(alone: Registry) -> Iterator[Registry]:
-    """A registry whose worker does nothing until ``work`` is called."""
-    running = Running(http.main, alone.settings)
-    until(partial(answers, alone.url))
-    yield alone
-    running.stop()
-
-
 def work(registry: Registry, project: str) -> None:
     """Do the job about the project's dataset that waits."""
     [(dataset_id, state)] = registry.sql(
@@ -63,7 +53,7 @@ def work(registry: Registry, project: str) -> None:
         if state == "DELETE_IN_PROGRESS":
             await delete_dataset(deps.database, dataset_id)
         else:
-            await import_entries(deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, dataset_id)
+            await import_entries(deps.database, deps.objects, deps.settings, dataset_id)
 
     registry.run(job)
 
@@ -184,11 +174,7 @@ def test_an_import_that_was_overtaken_changes_nothing(
             yield chunk
 
     monkeypatch.setattr(importer, "stream", slow)
-    quiet.run(
-        lambda deps: import_entries(
-            deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, dataset_id
-        )
-    )
+    quiet.run(lambda deps: import_entries(deps.database, deps.objects, deps.settings, dataset_id))
     assert status(lookout, project) == "UPDATE_IN_PROGRESS"
     work(quiet, project)
     assert status(lookout, project) == "UPDATE_COMPLETE"

@@ -36,6 +36,31 @@ class DatasetBusy(Conflict):
         )
 
 
+class DatasetUnready(Conflict):
+    """It has no whole entries now, so nothing can be read from it."""
+
+    def __init__(self, project: str, kind: DatasetKind, state: DatasetState) -> None:
+        super().__init__(
+            "dataset_unready",
+            f"The {kind.value} dataset of project {project} is in state {state.value}: its entries cannot be read now.",
+            _id(project, kind),
+        )
+
+
+class DatasetArnNotFound(NotFound):
+    """None of the caller's has the ARN, be it that a later one has its name."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__("dataset_not_found", f"The dataset {arn} does not exist.", about(Resource.DATASET, arn))
+
+
+class NotDistributable(InvalidInput):
+    """The datasets are no pair whose first can give entries to the second."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("not_distributable", message)
+
+
 class DatasetChanged(Conflict):
     """It changed while it was read."""
 

@@ -45,13 +45,20 @@ class ManifestError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One image of a manifest. ``line`` is its JSON as written, ``labels`` the anomaly types its mask declares,
-    ``places`` bucket and key of the image, and of the mask where there is one."""
+    ``places`` bucket and key of the image, and of the mask where there is one.
+
+    Of Custom Labels ``labels`` are those of the whole image, ``box_labels`` those of its boxes, and ``errors`` what is
+    wrong within the line: objects with ``code``, ``message`` and ``where``.
+    """
 
     source_ref: str
     line: str
     anomaly_class: str | None
     labels: tuple[str, ...]
     places: tuple[tuple[str, str], ...]
+    box_labels: tuple[str, ...] = ()
+    labeled: bool | None = None
+    errors: list[dict[str, Any]] | None = None
 
     @property
     def buckets(self) -> frozenset[str]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
+    ColumnElement,
+    CursorResult,
     Identity,
     MetaData,
     RowMapping,
@@ -18,18 +23,35 @@ from sqlalchemy import (
     Text,
     delete,
     func,
+    lateral,
     literal,
+    or_,
     select,
+    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateTable
 
 from vigia_contracts.base import ObjectRef
-from vigia_registry.datasets.domain import TRANSITIONS, Dataset, DatasetKind, DatasetState, EntryFilter, ImageStats
+from vigia_registry.datasets.domain import (
+    TRANSITIONS,
+    Dataset,
+    DatasetKind,
+    DatasetRef,
+    DatasetState,
+    EntryFilter,
+    EntryStats,
+    Fault,
+    ImageStats,
+    LabelUse,
+    ListedEntry,
+    unusable,
+)
 from vigia_registry.datasets.manifest import Entry
 from vigia_registry.datasets.tables import dataset_entries, datasets
+from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.projects.tables import projects
 from vigia_registry.states import step
 from vigia_runtime.postgres import copy_rows
@@ -42,11 +64,14 @@ _COLUMNS = (
     datasets.c.status_message,
     datasets.c.fault,
     datasets.c.source,
+    datasets.c.stats,
     datasets.c.created_at,
     datasets.c.updated_at,
 )
 _READ_AT_ONCE = 500
-_STAGED_COLUMNS = ("source_ref", "line", "class", "labels")
+_STAGED_COLUMNS = ("source_ref", "line", "class", "labels", "box_labels", "labeled", "errors")
+_STAGED_TYPES = ("text", "text", "text", "text[]", "text[]", "bool", "jsonb")
+_STATS = TypeAdapter(EntryStats)
 
 #: Entries on their way in: COPY fills it many times faster than inserts fill the real one, which has to look for
 #: images that are there already.
@@ -58,6 +83,9 @@ _staged = Table(
     Column("line", Text),
     Column("class", Text),
     Column("labels", ARRAY(Text)),
+    Column("box_labels", ARRAY(Text)),
+    Column("labeled", Boolean),
+    Column("errors", JSONB),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DROP",
 )
@@ -78,9 +106,27 @@ def _dataset(row: RowMapping) -> Dataset:
             **row,
             "kind": DatasetKind(row["kind"]),
             "state": DatasetState(row["state"]),
-            "source": None if row["source"] is None else ObjectRef.model_validate(row["source"]),
+            "fault": None if row["fault"] is None else Fault(row["fault"]),
+            "source": _source(row["source"]),
+            "stats": None if row["stats"] is None else _STATS.validate_python(row["stats"]),
         }
     )
+
+
+def _source(stored: dict[str, Any] | None) -> ObjectRef | DatasetRef | None:
+    if stored is None:
+        return None
+    return DatasetRef(UUID(stored["dataset"])) if "dataset" in stored else ObjectRef.model_validate(stored)
+
+
+def _stored(source: ObjectRef | DatasetRef | None) -> dict[str, Any] | None:
+    match source:
+        case ObjectRef():
+            return source.model_dump(mode="json")
+        case DatasetRef():
+            return {"dataset": str(source.dataset)}
+        case None:
+            return None
 
 
 def _of(project_id: UUID, kind: DatasetKind) -> Select[Any]:
@@ -95,7 +141,8 @@ async def add(session: AsyncSession, dataset: Dataset) -> bool:
         "kind": dataset.kind.value,
         "state": dataset.state.value,
         "status_message": dataset.status_message,
-        "source": None if dataset.source is None else dataset.source.model_dump(mode="json"),
+        "source": _stored(dataset.source),
+        "stats": None if dataset.stats is None else _STATS.dump_python(dataset.stats, mode="json"),
         "created_at": dataset.created_at,
         "updated_at": dataset.updated_at,
     }
@@ -128,10 +175,11 @@ async def by_id(session: AsyncSession, dataset_id: UUID) -> Dataset | None:
     return None if row is None else _dataset(row._mapping)
 
 
-async def account_of(session: AsyncSession, project_id: UUID) -> str:
+async def owner_of(session: AsyncSession, project_id: UUID) -> Owner:
     """Whose project it is."""
-    found = await session.execute(select(projects.c.account_id).where(projects.c.id == project_id))
-    return str(found.scalar_one())
+    owner = select(projects.c.account_id, projects.c.region, projects.c.service).where(projects.c.id == project_id)
+    row = (await session.execute(owner)).one()
+    return Owner(row.account_id, row.region, Service(row.service))
 
 
 async def of_project(session: AsyncSession, project_id: UUID) -> list[Dataset]:
@@ -158,14 +206,37 @@ async def count(session: AsyncSession, project_id: UUID) -> int:
     return found.scalar_one()
 
 
-async def move(
-    session: AsyncSession, dataset: Dataset, target: DatasetState, message: str, source: ObjectRef | None = None
+async def begin(
+    session: AsyncSession,
+    dataset: Dataset,
+    target: DatasetState,
+    message: str,
+    source: ObjectRef | DatasetRef | None = None,
 ) -> None:
-    """Store a new state with its message, and a new source where one is given; ForbiddenTransitionError."""
+    """Store the state of an operation that begins, and what it reads; ForbiddenTransitionError."""
+    await _move(session, dataset, target, message, {"source": _stored(source), "fault": None})
+
+
+async def move(
+    session: AsyncSession,
+    dataset: Dataset,
+    target: DatasetState,
+    message: str,
+    fault: Fault | None = None,
+    stats: EntryStats | None = None,
+) -> None:
+    """Store a new state with its message, and new ``stats`` where there are any; ForbiddenTransitionError."""
+    values: dict[str, Any] = {"fault": None if fault is None else fault.value}
+    if stats is not None:
+        values["stats"] = _STATS.dump_python(stats, mode="json")
+    await _move(session, dataset, target, message, values)
+
+
+async def _move(
+    session: AsyncSession, dataset: Dataset, target: DatasetState, message: str, more: dict[str, Any]
+) -> None:
     state = step(TRANSITIONS, dataset.state, target)
-    values: dict[str, Any] = {"state": state.value, "status_message": message, "updated_at": func.now()}
-    if source is not None:
-        values["source"] = source.model_dump(mode="json")
+    values = {"state": state.value, "status_message": message, "updated_at": func.now(), **more}
     await session.execute(update(datasets).where(datasets.c.id == dataset.id).values(values))
 
 
@@ -181,8 +252,19 @@ async def begin_staging(session: AsyncSession) -> None:
 
 async def stage(session: AsyncSession, entries: Iterable[Entry]) -> None:
     """Add entries to those that wait."""
-    rows = ((entry.source_ref, entry.line, entry.anomaly_class, list(entry.labels)) for entry in entries)
-    await copy_rows(session, _staged.name, _STAGED_COLUMNS, rows, types=("text", "text", "text", "text[]"))
+    rows = (
+        (
+            entry.source_ref,
+            entry.line,
+            entry.anomaly_class,
+            list(entry.labels),
+            list(entry.box_labels),
+            entry.labeled,
+            None if entry.errors is None else Jsonb(entry.errors),
+        )
+        for entry in entries
+    )
+    await copy_rows(session, _staged.name, _STAGED_COLUMNS, rows, types=_STAGED_TYPES)
 
 
 async def merge(session: AsyncSession, dataset_id: UUID) -> None:
@@ -249,38 +331,120 @@ async def first_source_ref(session: AsyncSession, dataset_id: UUID) -> str | Non
 
 async def page(
     session: AsyncSession, dataset_id: UUID, chosen: EntryFilter, after: int | None, limit: int
-) -> list[tuple[int, str]]:
-    """Up to ``limit`` (id, line) of the entries that ``chosen`` lets through, in order, behind ``after``."""
-    of_class = dataset_entries.c["class"]
-    query = select(dataset_entries.c.id, dataset_entries.c.line).where(dataset_entries.c.dataset_id == dataset_id)
+) -> list[ListedEntry]:
+    """Up to ``limit`` of the entries that ``chosen`` lets through, in order, behind the id ``after``."""
+    entries = dataset_entries.c
+    of_class = entries["class"]
+    query = select(entries.id, entries.line, entries.labeled, entries.errors).where(entries.dataset_id == dataset_id)
     if after is not None:
-        query = query.where(dataset_entries.c.id > after)
+        query = query.where(entries.id > after)
     if chosen.labeled is not None:
-        query = query.where(of_class.is_not(None) if chosen.labeled else of_class.is_(None))
+        labeled = func.coalesce(entries.labeled, of_class.is_not(None))
+        query = query.where(labeled if chosen.labeled else ~labeled)
     if chosen.anomaly_class is not None:
         query = query.where(of_class == chosen.anomaly_class)
     if chosen.created_before is not None:
-        query = query.where(dataset_entries.c.created_at < chosen.created_before)
+        query = query.where(entries.created_at < chosen.created_before)
     if chosen.created_after is not None:
-        query = query.where(dataset_entries.c.created_at > chosen.created_after)
+        query = query.where(entries.created_at > chosen.created_after)
     if chosen.source_contains is not None:
-        query = query.where(func.strpos(dataset_entries.c.source_ref, chosen.source_contains) > 0)
-    rows = await session.execute(query.order_by(dataset_entries.c.id).limit(limit))
-    return [(row.id, row.line) for row in rows]
+        query = query.where(func.strpos(entries.source_ref, chosen.source_contains) > 0)
+    if chosen.labels:
+        wanted = list(chosen.labels)
+        query = query.where(or_(entries.labels.overlap(wanted), entries.box_labels.overlap(wanted)))
+    if chosen.faulty:
+        query = query.where(entries.errors.is_not(None))
+    rows = await session.execute(query.order_by(entries.id).limit(limit))
+    return [ListedEntry(row.id, row.line, row.labeled, row.errors) for row in rows]
+
+
+async def count_entries(session: AsyncSession, dataset_id: UUID) -> EntryStats:
+    """What the entries of a dataset of Custom Labels are."""
+    entries = dataset_entries.c
+    counts = (
+        await session.execute(
+            select(
+                func.count().label("total"),
+                func.count().filter(entries.labeled).label("labeled"),
+                func.count().filter(entries.errors.is_not(None)).label("faulty"),
+            ).where(entries.dataset_id == dataset_id)
+        )
+    ).one()
+    every = func.unnest(func.array_cat(entries.labels, entries.box_labels)).label("name")
+    used = lateral(select(every).distinct().correlate(dataset_entries)).alias("used")
+    boxed = used.c.name == func.any(entries.box_labels)
+    rows = await session.execute(
+        select(used.c.name, func.count().label("images"), func.count().filter(boxed).label("boxed"))
+        .select_from(dataset_entries)
+        .join(used, true())
+        .where(entries.dataset_id == dataset_id)
+        .group_by(used.c.name)
+        .order_by(used.c.name.collate("C"))
+    )
+    labels = tuple(LabelUse(row.name, row.images, row.boxed) for row in rows)
+    return EntryStats(counts.total, counts.labeled, counts.faulty, labels)
+
+
+async def labels_of_entries(session: AsyncSession, dataset_id: UUID) -> tuple[list[int], list[tuple[str, ...]]]:
+    """Ids of a dataset's entries in Custom Labels, in order, and the labels of each, once; of unusable ones none."""
+    entries = dataset_entries.c
+    query = (
+        select(entries.id, entries.labels, entries.box_labels, entries.errors)
+        .where(entries.dataset_id == dataset_id)
+        .order_by(entries.id)
+    )
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    ids, images = [], []
+    async for row in await session.stream(query, execution_options={"yield_per": _READ_AT_ONCE}):
+        labels = () if unusable(row.errors) else tuple(dict.fromkeys((*row.labels, *row.box_labels)))
+        ids.append(row.id)
+        # Nearly all have the labels of some other: that keeps many entries small.
+        images.append(known.setdefault(labels, labels))
+    return ids, images
+
+
+async def copy_entries(session: AsyncSession, source_id: UUID, dataset_id: UUID) -> None:
+    """Give an empty dataset the entries of another one, in their order."""
+    given = (
+        select(literal(dataset_id), *(dataset_entries.c[name] for name in _STAGED_COLUMNS))
+        .where(dataset_entries.c.dataset_id == source_id)
+        .order_by(dataset_entries.c.id)
+    )
+    await session.execute(insert(dataset_entries).from_select(["dataset_id", *_STAGED_COLUMNS], given))
+
+
+async def give_entries(session: AsyncSession, source_id: UUID, dataset_id: UUID, ids: Collection[int]) -> int:
+    """Move the entries with these ids from one dataset to another; how many these were."""
+    moved = await session.execute(
+        update(dataset_entries)
+        .where(
+            dataset_entries.c.dataset_id == source_id,
+            dataset_entries.c.id == func.any(literal(list(ids), ARRAY(BigInteger))),
+        )
+        .values(dataset_id=dataset_id)
+    )
+    return cast("CursorResult[Any]", moved).rowcount
+
+
+async def lines(session: AsyncSession, dataset_id: UUID) -> AsyncIterator[str]:
+    """The lines of all images, in order."""
+    async for line in _lines(session, dataset_id, true()):
+        yield line
 
 
 async def labeled_lines(session: AsyncSession, dataset_id: UUID) -> AsyncIterator[str]:
     """The lines of all classified images, in order."""
+    async for line in _lines(session, dataset_id, dataset_entries.c["class"].is_not(None)):
+        yield line
+
+
+async def _lines(session: AsyncSession, dataset_id: UUID, chosen: ColumnElement[bool]) -> AsyncIterator[str]:
     after = 0
     while True:
         rows = (
             await session.execute(
                 select(dataset_entries.c.id, dataset_entries.c.line)
-                .where(
-                    dataset_entries.c.dataset_id == dataset_id,
-                    dataset_entries.c["class"].is_not(None),
-                    dataset_entries.c.id > after,
-                )
+                .where(dataset_entries.c.dataset_id == dataset_id, chosen, dataset_entries.c.id > after)
                 .order_by(dataset_entries.c.id)
                 .limit(_READ_AT_ONCE)
             )

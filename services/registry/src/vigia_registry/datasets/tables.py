@@ -32,8 +32,10 @@ datasets = Table(
     Column("status_message", Text, nullable=False, server_default=""),
     # Whose fault a failure is, for Custom Labels: SERVICE_ERROR or CLIENT_ERROR; nothing after a success.
     Column("fault", String(16)),
-    # Where the import under way, or the last one, reads from: an ObjectRef.
+    # Where the import under way, or the last one, reads from: an ObjectRef, or the id of another dataset.
     Column("source", JSONB),
+    # Of Custom Labels: what the entries are, counted when they last changed, for clients ask again and again.
+    Column("stats", JSONB),
     Column("created_at", Moment, nullable=False, server_default=func.now()),
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
     UniqueConstraint("project_id", "kind"),

@@ -15,6 +15,7 @@ from procrastinate.jobs import Job
 from vigia_registry import retention
 from vigia_registry.bootstrap import Deps
 from vigia_registry.datasets.deletion import delete_dataset
+from vigia_registry.datasets.domain import Fault
 from vigia_registry.datasets.importer import fail, import_entries
 from vigia_registry.identity.credentials import credential
 from vigia_registry.identity.domain import Vault
@@ -97,8 +98,8 @@ async def _settle(settling: Awaitable[None]) -> None:
 async def _import_entries(context: JobContext, subject: str, asked_with: str | None = None) -> None:
     deps = _deps(context)
 
-    def failed(message: str) -> Awaitable[None]:
-        return _settle(fail(deps.database, deps.objects, UUID(subject), message))
+    def failed(message: str, fault: Fault = Fault.SERVICE) -> Awaitable[None]:
+        return _settle(fail(deps.database, deps.objects, UUID(subject), message, fault))
 
     if context.job.attempts >= _ATTEMPTS:
         # The worker died again and again: if it is this that kills it, other jobs must not go on suffering.
@@ -107,11 +108,10 @@ async def _import_entries(context: JobContext, subject: str, asked_with: str | N
     try:
         rights = await _rights(deps, asked_with)
         if rights is None:
-            await failed(f"The access key {asked_with} that asked for the import is not active any more.")
+            inactive = f"The access key {asked_with} that asked for the import is not active any more."
+            await failed(inactive, Fault.CLIENT)
             return
-        await import_entries(
-            deps.database, deps.objects, deps.settings.buckets, deps.settings.quotas, UUID(subject), rights
-        )
+        await import_entries(deps.database, deps.objects, deps.settings, UUID(subject), rights)
     # A process boundary: whatever ended the job, the last attempt must settle what clients wait for.
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:

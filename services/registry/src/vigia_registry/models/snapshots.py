@@ -1,4 +1,4 @@
-"""Snapshots: the labelled lines of a dataset as one immutable object, named by its content."""
+"""Snapshots: the lines of a dataset that training needs as one immutable object, named by its content."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets import repository as datasets
+from vigia_registry.identity.domain import Service
 from vigia_registry.projects.domain import Project, prefix_of
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.sealing import Seal
@@ -19,12 +20,15 @@ async def write(
 ) -> ObjectRef:
     """Write the dataset's classified images, in order, and say where they are.
 
+    In Custom Labels all of its lines: training counts and reports those that it cannot use.
+
     The same lines give the same key, so repeating it writes nothing new. The caller makes sure afterwards that
     the dataset did not change meanwhile.
     """
     digest = hashlib.sha256()
     lines = []
-    async for line in datasets.labeled_lines(session, dataset_id):
+    chosen = datasets.labeled_lines if project.service is Service.LOOKOUT else datasets.lines
+    async for line in chosen(session, dataset_id):
         encoded = line.encode() + b"\n"
         digest.update(encoded)
         lines.append(encoded)

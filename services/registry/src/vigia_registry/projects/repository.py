@@ -80,6 +80,12 @@ async def lock_by_name(session: AsyncSession, owner: Owner, name: str) -> Projec
     return None if row is None else _project(row._mapping)
 
 
+async def by_id(session: AsyncSession, project_id: UUID) -> Project | None:
+    """The project of that id, or None."""
+    row = (await session.execute(select(*_COLUMNS).where(projects.c.id == project_id))).one_or_none()
+    return None if row is None else _project(row._mapping)
+
+
 async def lock_by_id(session: AsyncSession, project_id: UUID) -> Project | None:
     """The project of that id, locked, or None."""
     row = (

@@ -57,6 +57,11 @@ async def wanted(call: Call) -> list[Access]:
         for resource in resources(call):
             found = {} if ANYTHING in resource else await tags.of(session, resource)
             asked.append(Access(action, resource, {**tag_keys(found), **keys}))
+        copied = _copied(call)
+        if copied is not None:
+            # A copy is a way to read it.
+            found = await tags.of(session, copied)
+            asked.append(Access(f"{SERVICE}:ListDatasetEntries", copied, tag_keys(found)))
     return asked
 
 
@@ -77,6 +82,13 @@ def resources(call: Call) -> list[str]:
             return [_text(call.body.get("SourceProjectVersionArn")), _text(call.body.get("DestinationProjectArn"))]
         case _:
             return [ANYTHING]
+
+
+def _copied(call: Call) -> str | None:
+    """The ARN of the dataset whose entries the request wants for another one."""
+    source = call.body.get("DatasetSource") if call.operation == "CreateDataset" else None
+    arn = source.get("DatasetArn") if isinstance(source, dict) else None
+    return None if arn is None else _text(arn)
 
 
 def request_keys(body: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from vigia_registry.http.customlabels import dataset_operations as datasets
 from vigia_registry.http.customlabels import project_operations as projects
 from vigia_registry.http.customlabels.call import Call, Shape
 from vigia_registry.http.customlabels.errors import UnknownOperationError
@@ -18,6 +19,13 @@ OPERATIONS: Final[Mapping[str, Handler | None]] = {
     "CreateProject": projects.create_project,
     "DescribeProjects": projects.describe_projects,
     "DeleteProject": projects.delete_project,
+    "CreateDataset": datasets.create_dataset,
+    "DescribeDataset": datasets.describe_dataset,
+    "ListDatasetEntries": datasets.list_dataset_entries,
+    "ListDatasetLabels": datasets.list_dataset_labels,
+    "UpdateDatasetEntries": datasets.update_dataset_entries,
+    "DistributeDatasetEntries": datasets.distribute_dataset_entries,
+    "DeleteDataset": datasets.delete_dataset,
     "DetectCustomLabels": None,
 }
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from typing import Final
 
-from vigia_registry.http.members import invalid, structure, tag_text, text
+from vigia_contracts.base import ObjectRef
+from vigia_registry.datasets.domain import DatasetKind
+from vigia_registry.http.members import invalid, optional_text, structure, tag_text, text
 from vigia_registry.projects.domain import FREE_NAME, LONGEST_NAME
 from vigia_runtime.errors import InvalidInput
 
@@ -13,6 +17,7 @@ _MOST_TAGS: Final = 200
 _ARN: Final = r"arn:[a-z\d-]+:rekognition:[a-z\d-]+:\d{12}:"
 _PROJECT_ARN: Final = re.compile(_ARN + r"project/[a-zA-Z0-9_.\-]{1,255}/[0-9]+")
 _VERSION_ARN: Final = re.compile(_ARN + r"project/[a-zA-Z0-9_.\-]{1,255}/version/[a-zA-Z0-9_.\-]{1,255}/[0-9]+")
+_BUCKET: Final = re.compile(r"[0-9A-Za-z.\-_]*")
 _DATASET_ARN: Final = re.compile(_ARN + r"project/[a-zA-Z0-9_.\-]{1,255}/dataset/(train|test)/[0-9]+")
 
 
@@ -39,6 +44,38 @@ def version_arn(value: object, name: str = "projectVersionArn") -> str:
 def dataset_arn(value: object, name: str = "datasetArn") -> str:
     """The ARN of a dataset, of whichever account."""
     return text(value, name, 20, 2048, _DATASET_ARN)
+
+
+def dataset_kind(value: object, name: str = "datasetType") -> DatasetKind:
+    """What a dataset is for, in capitals."""
+    if text(value, name, 1, 64) not in ("TRAIN", "TEST"):
+        raise invalid(value, name, "Member must satisfy enum value set: [TRAIN, TEST]")
+    return DatasetKind(str(value).lower())
+
+
+def s3_object(value: object, name: str) -> ObjectRef:
+    """A required object in the object store."""
+    place = structure(value, name)
+    return ObjectRef(
+        bucket=text(place.get("Bucket"), f"{name}.bucket", 3, 255, _BUCKET),
+        key=text(place.get("Name"), f"{name}.name", 1, 1024),
+        version_id=optional_text(place.get("Version"), f"{name}.version", 1, 1024),
+    )
+
+
+def blob(value: object, name: str, most: int) -> bytes:
+    """1 to ``most`` bytes, which travel as base64."""
+    if value is None:
+        raise invalid("null", name, "Member must not be null")
+    try:
+        found = base64.b64decode(value, validate=True) if isinstance(value, str) else None
+    except (binascii.Error, ValueError):
+        found = None
+    if found is None:
+        raise invalid("...", name, "Member must be base64")
+    if not 1 <= len(found) <= most:
+        raise invalid("...", name, f"Member must have length between 1 and {most}")
+    return found
 
 
 def page_token(value: object) -> str | None:

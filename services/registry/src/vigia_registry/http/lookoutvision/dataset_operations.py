@@ -77,7 +77,7 @@ async def list_dataset_entries(call: Call) -> Shape:
     token = validation.page_token(call.query.get("nextToken"))
     async with call.deps.database.transaction() as session:
         page = await datasets.page_of_entries(session, call.pages, call.owner, name, kind, chosen, token, limit)
-    return shapes.page("DatasetEntries", list(page.items), page.next_token)
+    return shapes.page("DatasetEntries", [entry.line for entry in page.items], page.next_token)
 
 
 async def update_dataset_entries(call: Call) -> Shape:

@@ -47,7 +47,8 @@ def upgrade() -> None:
         op.f("uq_model_versions_project_id_name"), "model_versions", ["project_id", "name"], schema=SCHEMA
     )
     _states(", 'COPYING', 'COPYING_FAILED'")
-    op.add_column("datasets", sa.Column("fault", sa.String(16)), schema=SCHEMA)
+    for column in (sa.Column("fault", sa.String(16)), sa.Column("stats", JSONB)):
+        op.add_column("datasets", column, schema=SCHEMA)
     for column in (
         sa.Column("box_labels", ARRAY(sa.Text), nullable=False, server_default="{}"),
         sa.Column("labeled", sa.Boolean),
@@ -70,7 +71,8 @@ def downgrade() -> None:
     op.drop_table("project_policies", schema=SCHEMA)
     for name in ("box_labels", "labeled", "errors"):
         op.drop_column("dataset_entries", name, schema=SCHEMA)
-    op.drop_column("datasets", "fault", schema=SCHEMA)
+    for name in ("stats", "fault"):
+        op.drop_column("datasets", name, schema=SCHEMA)
     _states("")
     op.drop_constraint(op.f("uq_model_versions_project_id_name"), "model_versions", schema=SCHEMA)
     for name in ("name", "source_arn", "given", "checks", "training_snapshot", "training_seconds"):
