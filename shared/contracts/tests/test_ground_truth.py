@@ -83,6 +83,18 @@ def test_what_lines_say() -> None:
     assert line.problems == ()
 
 
+@pytest.mark.parametrize("name", ["errors", "warnings", "cl-errors"])
+def test_a_label_may_be_called_as_what_is_left_over(name: str) -> None:
+    fields = {**image(name, name), "BB": {}, "BB-metadata": {"type": "a"}}
+    line = read_line(json.dumps(fields).encode())
+    assert json.loads(line.text) == fields
+    assert line.image_labels == (name,)
+    for key in ("errors", "cl-errors"):
+        written = json.loads(with_errors(line.fields, line.problems, key))
+        assert written[name] == 1
+        assert written["BB-metadata"][key]
+
+
 def test_text_is_as_given_unless_something_was_left_over() -> None:
     given = json.dumps(image(), separators=(",", ":"))
     assert read_line(f"\ufeff{given}\r\n".encode()).text == given

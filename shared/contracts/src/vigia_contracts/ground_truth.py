@@ -224,7 +224,9 @@ def with_errors(
         if one.warning and error_key == "cl-errors":
             continue
         key = "warnings" if one.warning else error_key
-        _at(written, one.where).setdefault(key, []).append({"code": one.code, "message": one.message})
+        added = _at(written, one.where).setdefault(key, [])
+        if isinstance(added, list):  # else a label's attribute is called so
+            added.append({"code": one.code, "message": one.message})
     if labeled is not None and _LISTED not in written:
         written[_LISTED] = {"is_labeled": labeled}
     return _dumped(written)
@@ -301,7 +303,10 @@ def _without_left_overs(fields: dict[str, Any]) -> bool:
 
 
 def _without(item: Any, keys: Sequence[str]) -> bool:
-    left = [key for key in keys if key in item] if isinstance(item, dict) else []
+    if not isinstance(item, dict):
+        return False
+    # Converters call attributes as their labels, and a label may well be "errors": its value is no list.
+    left = [key for key in keys if key in item and (key == _LISTED or isinstance(item[key], list))]
     for key in left:
         del item[key]
     return bool(left)
