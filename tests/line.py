@@ -81,8 +81,8 @@ class Line:
         self.api = Vigia(self.url, SigV4(store.access_key_id, store.secret_access_key, store.region))
         self.lookout = self.client(self.url)
 
-    def client(self, url: str) -> Any:
-        """A boto3 client of Lookout for Vision at ``url``."""
+    def client(self, url: str, service: str = "lookoutvision") -> Any:
+        """A boto3 client of Lookout for Vision, or of another service, at ``url``."""
         store = self.stack.part(ObjectsPart).store
         core = botocore.session.Session()
         core.set_config_variable("data_path", str(data_path()))
@@ -92,7 +92,7 @@ class Line:
             region_name=store.region,
             botocore_session=core,
         )
-        return session.client("lookoutvision", endpoint_url=url)
+        return session.client(service, endpoint_url=url)
 
     def pid(self, part: str) -> int:
         """The process id of a part that runs."""

@@ -47,6 +47,7 @@ def main() -> None:
             api.measure(report, line, PROJECT, artifact, images)
             hosting.measure(report, line, PROJECT, artifact, images)
             datasets.measure(report, line, f"{PROJECT}-datasets")
+            datasets.measure_labels(report, line, f"{PROJECT}-labels")
             for part in PARTS:
                 report.add(Figure(f"memory after load: {part}", resident_mebibytes(line.pid(part)), "MiB"))
     report.show(console)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from vigia_stack.services import REGISTRY, USER_BUCKET, environment
 
 #: Together what one import may bring: a training dataset of 16,000 images and a test dataset of 4,000.
 SIZES = {"train": 16_000, "test": 4_000}
+#: What a dataset of Custom Labels may bring.
+LABEL_LINES = 250_000
+_LABELS = 100
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -53,6 +59,90 @@ def cpu_seconds(pid: int) -> float:
     """CPU time that a process has used, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def label_lines() -> Iterator[bytes]:
+    """Lines of a manifest of Custom Labels: half of them with a label of the whole image, half with three boxes."""
+    for number in range(LABEL_LINES):
+        yield json.dumps(_label_line(number)).encode() + b"\n"
+
+
+def _label_line(number: int) -> dict[str, object]:
+    label, common = (
+        f"label-{number % _LABELS}",
+        {"human-annotated": "yes", "creation-date": "2022-08-22T20:52:51.123456"},
+    )
+    line: dict[str, object] = {"source-ref": f"s3://{USER_BUCKET}/bench/labels/images/{number:06}.jpg"}
+    if number % 2 == 0:
+        metadata = {"confidence": 1, "class-name": label, "job-name": f"labeling-job/{label}"}
+        return {
+            **line,
+            label: 1,
+            f"{label}-metadata": {**common, **metadata, "type": "groundtruth/image-classification"},
+        }
+    places = [(10, 20.5), (200, 100), (400.25, 300)]
+    return {
+        **line,
+        "bounding-box": {
+            "image_size": [{"width": 640, "height": 480, "depth": 3}],
+            "annotations": [
+                {"class_id": index % 2, "left": left, "top": top, "width": 80, "height": 60}
+                for index, (left, top) in enumerate(places)
+            ],
+        },
+        "bounding-box-metadata": {
+            **common,
+            "objects": [{"confidence": 1}] * len(places),
+            "class-map": {"0": label, "1": f"label-{(number + 1) % _LABELS}"},
+            "type": "groundtruth/object-detection",
+            "job-name": "labeling-job/bounding-box",
+        },
+    }
+
+
+def peak_mebibytes(pid: int) -> float:
+    """The most memory that a process has had in RAM since it began or ``forget_peak``, MiB."""
+    found = re.search(r"VmHWM:\s+([0-9]+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def forget_peak(pid: int) -> None:
+    """Count the peak anew, from what the process has in RAM now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def measure_labels(report: Report, line: Line, project: str) -> None:
+    """250,000 lines of Custom Labels until CREATE_COMPLETE, and what memory that takes."""
+    key, worker = "bench/labels.manifest", line.pid("registry-worker")
+    with tempfile.TemporaryFile() as file:
+        parsing = 0.0
+        for text in label_lines():
+            file.write(text)
+            began = time.process_time()
+            json.loads(text)
+            parsing += time.process_time() - began
+        file.seek(0)
+        line.s3.upload_fileobj(file, USER_BUCKET, key)
+    rekognition = line.client(line.url, "rekognition")
+    arn = rekognition.create_project(ProjectName=project)["ProjectArn"]
+    forget_peak(worker)
+    before, used, began = peak_mebibytes(worker), cpu_seconds(worker), time.monotonic()
+    source = {"GroundTruthManifest": {"S3Object": {"Bucket": USER_BUCKET, "Name": key}}}
+    dataset = rekognition.create_dataset(ProjectArn=arn, DatasetType="TRAIN", DatasetSource=source)["DatasetArn"]
+
+    def settled() -> Any:
+        found = rekognition.describe_dataset(DatasetArn=dataset)["DatasetDescription"]
+        return found if found["Status"] != "CREATE_IN_PROGRESS" else None
+
+    found = until("the dataset is imported", settled, within=600, every=0.25)
+    assert found["Status"] == "CREATE_COMPLETE", found
+    assert found["DatasetStats"]["TotalEntries"] == LABEL_LINES, found
+    took, used = time.monotonic() - began, cpu_seconds(worker) - used
+    peak = peak_mebibytes(worker)
+    report.add(Figure("import of 250,000 lines of Custom Labels", took, "s", parsing, "s json.loads alone"))
+    report.add(Figure("  of it CPU of registry-worker", used, "s", parsing, "s json.loads alone"))
+    report.add(Figure("  most memory of registry-worker meanwhile", peak, "MiB", before, "MiB before"))
 
 
 def measure(report: Report, line: Line, project: str) -> None:
