@@ -28,6 +28,26 @@ ROWS = {
     "PL": 16,
     "MF": 8,
 }
+#: Of Custom Labels, whose rows are numbered with gaps: first and last of each block.
+BLOCKS = {
+    "R": (
+        (1, 15),
+        (20, 28),
+        (30, 34),
+        (40, 47),
+        (50, 80),
+        (90, 115),
+        (120, 128),
+        (140, 150),
+        (160, 172),
+        (180, 187),
+        (190, 200),
+        (210, 221),
+    ),
+    "P": ((0, 31),),
+    "J": ((1, 23),),
+    "C": ((1, 24),),
+}
 Row = list[str] | dict[str, str]
 
 
@@ -94,7 +114,13 @@ def unproven(rows: Mapping[str, Row], outcomes: Mapping[str, str], whole: bool) 
 
 
 def test_every_row_is_there() -> None:
-    wanted = {f"{kind}-{n:0{3 if kind == 'L' else 2}d}" for kind, last in ROWS.items() for n in range(1, last + 1)}
+    blocks = {**{kind: ((1, last),) for kind, last in ROWS.items()}, **BLOCKS}
+    wanted = {
+        f"{kind}-{n:0{3 if kind in 'LR' else 2}d}"
+        for kind, ranges in blocks.items()
+        for first, last in ranges
+        for n in range(first, last + 1)
+    }
     assert set(table()) == wanted
 
 
@@ -107,24 +133,25 @@ def test_every_named_test_exists() -> None:
 
 
 def test_no_row_of_the_specification_is_missing() -> None:
-    text = specification()
-    if text is None:
-        pytest.skip("no copy of the specification lies beside the repository (../shared/spec)")
-    found = set()
-    # "CLI-04 / 26" names two rows.
-    for kind, number, more in re.findall(rf"\b({'|'.join(ROWS)})-(\d\d\d?)((?: / \d\d)*)", text):
-        found |= {f"{kind}-{each}" for each in (number, *more.replace("/", " ").split())}
-    assert len(found) > 300
-    assert found - set(table()) == set()
+    for name, kinds, least in (("lookoutvision", ROWS, 300), ("customlabels", BLOCKS, 230)):
+        text = specification(name)
+        if text is None:
+            pytest.skip("no copy of the specification lies beside the repository (../shared/spec)")
+        found = set()
+        # "CLI-04 / 26" names two rows.
+        for kind, number, more in re.findall(rf"\b({'|'.join(kinds)})-(\d\d\d?)((?: / \d\d)*)", text):
+            found |= {f"{kind}-{each}" for each in (number, *more.replace("/", " ").split())}
+        assert len(found) > least
+        assert found - set(table()) == set()
 
 
-def specification() -> str | None:
+def specification(name: str) -> str | None:
     """The requirements, where a copy lies beside the repository (beside its main checkout, where this is another)."""
     asked = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return None
-    file = Path(done.stdout.strip()).parents[1] / "shared" / "spec" / "lookoutvision.md"
+    file = Path(done.stdout.strip()).parents[1] / "shared" / "spec" / f"{name}.md"
     return file.read_text() if file.is_file() else None
 
 

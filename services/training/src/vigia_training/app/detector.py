@@ -58,14 +58,15 @@ def learn_detector(data: LabelData, read: Read, task: Task, options: Options, te
     images = [keeping.keep(image) for image in in_order(load, chosen)]
     backbone = load_backbone(options.backbone_name, options.backbone_file)
     device = device_of(options.device)
+    budget = options.detection.of(len(images))
     detector = detection.fit(
-        backbone, images, len(data.labels), options.detection, Variation(), task.seed, device, tell, options.checkpoints
+        backbone, images, len(data.labels), budget, Variation(), task.seed, device, tell, options.checkpoints
     )
     parallel.part()
     detector.backbone = detector.backbone.sized(height, width)
     names = ("score", "boxes", "scores", "classes")
     model, outputs = to_onnx(Graph(detector, height, width).eval(), width, height, names, task.arn)
-    side, batch = detection.views(images, options.detection)
+    side, batch = detection.views(images, budget)
     return Learnt(
         model,
         outputs,
@@ -79,7 +80,7 @@ def learn_detector(data: LabelData, read: Read, task: Task, options: Options, te
         ),
         {
             "backbone_sha256": backbone.digest,
-            "budget": f"{options.detection.iterations} iterations of {batch} crops of {side} pixels",
+            "budget": f"{budget.iterations} iterations of {batch} crops of {side} pixels",
             "boxes": f"{sum(len(image.boxes) for image in images)} in {len(images)} images",
         },
         warnings,

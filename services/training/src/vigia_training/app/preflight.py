@@ -162,11 +162,14 @@ def _labelling(task: Task, read: Read, backbone: Backbone, options: Options) -> 
     if kind == "object-detection":
         sizes = [one.size or look.sizes[0] for one in learn]
         width, height = detector_size(sizes, [[(b.width, b.height) for b in one.boxes or ()] for one in learn])
-        budget = options.detection
+        budget = options.detection if logos else options.detection.of(count)
         batch = budget.batch * budget.crop**2 / MB
         tensor = width * height / MB
         kept = min(count, max(1, MEMORY // (3 * width * height)))  # the rest lies in a file
-        work = replace(work, kind=kind, kept=kept, pool=0, steps=budget.iterations, batch=batch, tensor=tensor)
+        times = budget.iterations / options.detection.iterations
+        work = replace(
+            work, kind=kind, kept=kept, pool=0, steps=budget.iterations, times=times, batch=batch, tensor=tensor
+        )
     return work, look.seconds
 
 

@@ -32,7 +32,7 @@ class Work:
 
     ``kept``: training images that stay in memory, ``masked`` of them with masks of ``labels`` labels; ``pool``: images
     whose features are computed, ``steps`` of the optimiser with ``batch`` megapixels in each. ``features``: bytes of
-    all features of a megapixel, ``weights`` bytes of the network.
+    all features of a megapixel, ``weights`` bytes of the network; ``times``: steps done for each that is set.
     """
 
     kind: Kind
@@ -48,6 +48,7 @@ class Work:
     tensor: float
     features: float
     weights: float
+    times: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def _levers(work: Work) -> list[_Lever]:
         )
 
     def steps(count: int) -> Work:
-        return replace(work, steps=count)
+        return replace(work, steps=round(count * work.times))
 
     def size(percent: int) -> Work:
         area = (percent / 100) ** 2
@@ -191,7 +192,9 @@ def _levers(work: Work) -> list[_Lever]:
     if work.kind == "anomaly":
         levers.append(_Lever(f"set {_SETTING}EXAMPLES to at most {{}}", work.kept, 100, kept))
     if work.kind == "object-detection":
-        levers.append(_Lever(f"set {_SETTING}DETECTION_ITERATIONS to at most {{}}", work.steps, 100, steps))
+        levers.append(
+            _Lever(f"set {_SETTING}DETECTION_ITERATIONS to at most {{}}", round(work.steps / work.times), 100, steps)
+        )
         levers.append(_Lever("bring the images to {} % of their width and height", 100, 25, size))
     return levers
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+#: Up to so many images are learnt from in a detector's steps; of more in more steps, up to so many times as many.
+_IMAGES = 50
+_MOST_TIMES = 2.5
 
 
 @dataclass(frozen=True)
@@ -12,6 +16,10 @@ class DetectionBudget:
     iterations: int = 2000
     batch: int = 8
     crop: int = 256
+
+    def of(self, images: int) -> DetectionBudget:
+        """The same for so many images: what more of them show is worth more steps."""
+        return replace(self, iterations=round(self.iterations * min(max(1.0, images / _IMAGES), _MOST_TIMES)))
 
 
 @dataclass(frozen=True)
