@@ -22,7 +22,7 @@ class LearningSettings(Group):
     fold_iterations: int = Field(default=Budget.fold_iterations, ge=10, description="the same while cross-fitting")
     folds: int = Field(default=Budget.folds, ge=2, le=10, description="parts held back in turn, for the threshold")
     detection_iterations: int = Field(
-        default=DetectionBudget.iterations, ge=10, description="optimiser steps of a detector, of up to 50 images"
+        default=DetectionBudget.iterations, ge=10, description="optimiser steps of a detector, of up to 60 images"
     )
     classification_images: int = Field(
         default=ClassificationBudget.images, ge=16, description="varied images that a classifier's features are of"

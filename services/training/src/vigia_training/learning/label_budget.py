@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 #: Up to so many images are learnt from in a detector's steps; of more in more steps, up to so many times as many.
-_IMAGES = 50
-_MOST_TIMES = 2.5
+_IMAGES = 60
+_MOST_TIMES = 2.0
 
 
 @dataclass(frozen=True)
