@@ -16,6 +16,7 @@ from vigia_client.cli import (
     apply,
     audit,
     cameras,
+    convert,
     doctor,
     history,
     iam,
@@ -43,6 +44,7 @@ app.command("audit")(audit.audit)
 app.command("publish")(publish.publish)
 app.command("train")(train.train)
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(convert.app, name="convert")
 app.command("doctor")(doctor.doctor)
 
 
