@@ -35,7 +35,7 @@ def convert(*arguments: object) -> Result:
     return done
 
 
-# --- CSV ----------------------------------------------------------------------------------------------------------------
+# --- CSV --------------------------------------------------------------------------------------------------------------
 
 
 def test_rows_become_lines_of_image_level_labels(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_every_row_is_a_line_with_its_labels(tmp_path_factory: pytest.TempPathFa
     assert (told.images, told.labels) == (len(rows), sum(len([x for x in row if x]) for row in rows.values()))
 
 
-# --- COCO ---------------------------------------------------------------------------------------------------------------
+# --- COCO -------------------------------------------------------------------------------------------------------------
 
 
 def image(number: int, **fields: Any) -> dict[str, Any]:
@@ -262,7 +262,7 @@ def test_every_box_is_in_its_image_with_its_class_and_its_numbers(
         assert len(metadata["objects"]) == len(held)
 
 
-# --- multi-label --------------------------------------------------------------------------------------------------------
+# --- multi-label ------------------------------------------------------------------------------------------------------
 
 
 def job_line(ref: str, labels: list[int], job: str = "game", **more: Any) -> str:
@@ -332,7 +332,7 @@ def test_of_several_jobs_one_is_chosen(tmp_path: Path) -> None:
     assert (told.images, told.labels) == (1, 1)
 
 
-# --- upload -------------------------------------------------------------------------------------------------------------
+# --- upload -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_manifest_is_put_into_the_store(here: Installation, tmp_path: Path) -> None:

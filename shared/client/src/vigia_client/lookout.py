@@ -33,6 +33,13 @@ def lookoutvision(environment: Environment) -> Any:
     return _session(environment, core).client("lookoutvision", endpoint_url=endpoint, config=_PATIENT)
 
 
+def rekognition(environment: Environment) -> Any:
+    """A client of the Rekognition protocol, for Custom Labels; NotConfiguredError."""
+    endpoint = environment.get("AWS_ENDPOINT_URL_REKOGNITION") or environment.need("VIGIA_URL")
+    config = _PATIENT.merge(Config(max_pool_connections=32))
+    return _session(environment).client("rekognition", endpoint_url=endpoint, config=config)
+
+
 def sts(environment: Environment) -> Any:
     """A client of the Security Token Service; NotConfiguredError."""
     endpoint = environment.get("AWS_ENDPOINT_URL_STS") or environment.need("VIGIA_URL")

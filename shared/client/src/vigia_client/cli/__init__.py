@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from vigia_client.api import ApiError
 from vigia_client.cli import (
+    analyze,
     apply,
     audit,
     cameras,
@@ -45,6 +46,7 @@ app.command("publish")(publish.publish)
 app.command("train")(train.train)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(convert.app, name="convert")
+app.add_typer(analyze.app, name="analyze")
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,1 +1,1 @@
-"""Labels that other tools wrote, made manifests that Custom Labels reads. Fields are those of the guide's own scripts."""
+"""Labels that other tools wrote, made manifests for Custom Labels, field by field as the guide's own scripts do."""

@@ -64,7 +64,7 @@ def check_label(label: object, where: str) -> str:
     if len(label) > LONGEST_LABEL:
         raise ConversionError(f"{where}: the label has {len(label)} characters; at most {LONGEST_LABEL} are allowed")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in label):
-        raise ConversionError(f"{where}: {ascii(label)} has a control character")
+        raise ConversionError(f"{where}: {label!a} has a control character")
     return label
 
 
