@@ -37,6 +37,9 @@ class Account:
     found: Callable[[Json], list[Json]] = lambda _: []
     asked: list[str] = field(default_factory=list)
     page: int = 2
+    #: What manifests are read with, and evaluations written.
+    s3: Any = None
+    evaluation: Json = field(default_factory=dict)
 
     def project(self, name: str) -> str:
         """The ARN of a new project."""
@@ -69,6 +72,12 @@ class Account:
             "ListTagsForResource": lambda sent: {"Tags": self.tags.get(sent["ResourceArn"], {})},
             "ListProjectPolicies": self._list_project_policies,
             "DescribeProjectVersions": self._describe_project_versions,
+            "CreateProject": self._create_project,
+            "CreateDataset": self._create_dataset,
+            "DeleteDataset": self._delete_dataset,
+            "CreateProjectVersion": self._create_project_version,
+            "TagResource": self._tag_resource,
+            "PutProjectPolicy": self._put_project_policy,
             "DetectCustomLabels": lambda sent: {"CustomLabels": self.found(sent)},
         }
         return answers[operation](sent)
@@ -121,6 +130,38 @@ class Account:
         self.status[sent["DatasetArn"]] = "UPDATE_COMPLETE"
         return {}
 
+    def _create_project(self, sent: Json) -> Json:
+        if sent["ProjectName"] in self.projects:
+            raise RefusedError("ResourceInUseException", "there is a project of that name")
+        return {"ProjectArn": self.project(sent["ProjectName"])}
+
+    def _create_dataset(self, sent: Json) -> Json:
+        place = sent["DatasetSource"]["GroundTruthManifest"]["S3Object"]
+        text = self.s3.get_object(Bucket=place["Bucket"], Key=place["Name"])["Body"].read().decode()
+        project = sent["ProjectArn"].split("/")[1]
+        return {"DatasetArn": self.dataset(project, sent["DatasetType"].lower(), text.splitlines())}
+
+    def _delete_dataset(self, sent: Json) -> Json:
+        del self.datasets[sent["DatasetArn"]]
+        return {}
+
+    def _create_project_version(self, sent: Json) -> Json:
+        project = sent["ProjectArn"].split("/")[1]
+        place = {"Bucket": sent["OutputConfig"]["S3Bucket"], "Name": f"{sent['OutputConfig']['S3KeyPrefix']}/s.json"}
+        result = {"F1Score": 0.9, "Summary": {"S3Object": place}}
+        made = self.version(project, sent["VersionName"], Status="TRAINING_COMPLETED", EvaluationResult=result)
+        self.evaluation["EvaluationDetails"]["ProjectVersionArn"] = made["ProjectVersionArn"]
+        self.s3.put_object(Bucket=place["Bucket"], Key=place["Name"], Body=json.dumps(self.evaluation))
+        return {"ProjectVersionArn": made["ProjectVersionArn"]}
+
+    def _tag_resource(self, sent: Json) -> Json:
+        self.tags.setdefault(sent["ResourceArn"], {}).update(sent["Tags"])
+        return {}
+
+    def _put_project_policy(self, sent: Json) -> Json:
+        self.policies.setdefault(sent["ProjectArn"], {})[sent["PolicyName"]] = sent["PolicyDocument"]
+        return {"PolicyRevisionId": "0b"}
+
     def _list_project_policies(self, sent: Json) -> Json:
         held = [
             {"ProjectArn": sent["ProjectArn"], "PolicyName": name, "PolicyDocument": document, "PolicyRevisionId": "0a"}
@@ -129,7 +170,10 @@ class Account:
         return self._pages("ProjectPolicies", held, sent)
 
     def _describe_project_versions(self, sent: Json) -> Json:
-        return self._pages("ProjectVersionDescriptions", self.versions.get(sent["ProjectArn"], []), sent)
+        names = sent.get("VersionNames")
+        held = self.versions.get(sent["ProjectArn"], [])
+        shown = [one for one in held if names is None or one["ProjectVersionArn"].split("/")[3] in names]
+        return self._pages("ProjectVersionDescriptions", shown, sent)
 
 
 @contextmanager
@@ -137,7 +181,7 @@ def serving(account: Account) -> Iterator[Account]:
     """The account at an address of its own."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the base class looks for this name
+        def do_POST(self) -> None:
             sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             try:
                 status, told = 200, account.answer(self.headers["X-Amz-Target"].partition(".")[2], sent)

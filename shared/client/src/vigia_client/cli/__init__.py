@@ -19,6 +19,7 @@ from vigia_client.cli import (
     cameras,
     convert,
     doctor,
+    feedback,
     history,
     iam,
     lines,
@@ -47,6 +48,7 @@ app.command("train")(train.train)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(convert.app, name="convert")
 app.add_typer(analyze.app, name="analyze")
+app.add_typer(feedback.app, name="feedback")
 app.command("doctor")(doctor.doctor)
 
 

@@ -14,6 +14,8 @@ from vigia_contracts import ground_truth
 
 #: Bytes of a line that are read: with an earlier validation's errors in it, it may be longer than a dataset takes.
 LONGEST_READ: Final = 4 * ground_truth.LIMITS.characters
+#: Bytes of one update, at most; the service takes 5 MiB.
+MOST_UPDATE: Final = 4 * 1024 * 1024
 #: The most images that a dataset may hold.
 MOST_IMAGES: Final = {"train": 250_000, "test": 250_000}
 #: Attributes of evaluation files: what a model said, and no label.
@@ -66,8 +68,7 @@ def read_labels(raw: bytes) -> LabelledLine:
 class LabelDatasets(Datasets):
     """The datasets of one installation, over a client of Rekognition. Kinds are ``train`` and ``test``."""
 
-    #: The service takes 5 MiB.
-    most_bytes = 4 * 1024 * 1024
+    most_bytes = MOST_UPDATE
 
     def project_arn(self, project: str) -> str:
         """The ARN of a project; AbsentError."""
