@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from vigia_client.cli import app
+from vigia_client.environment import find
 from vigia_client.errors import ActionableError
 from vigia_client.feedback import _line
+from vigia_client.lookout import rekognition
 from vigia_contracts.ground_truth import read_line
 
 from .accounts import Account, RefusedError, serving
@@ -160,6 +164,35 @@ def test_a_manifest_with_something_wrong_is_not_applied_at_all(
     manifest.write_text("\n")
     with pytest.raises(ActionableError, match="has no line"):
         feedback("apply", manifest, arn)
+
+
+def test_a_registry_takes_what_was_verified(
+    here: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_REKOGNITION", raising=False)
+    bucket = here.values["VIGIA_BUCKET"]
+    refs = [f"s3://{bucket}/{n}.jpg" for n in range(3)]
+    for number in range(3):
+        here.s3.put_object(Bucket=bucket, Key=f"{number}.jpg", Body=photo(number))
+    here.s3.put_object(
+        Bucket=bucket, Key="train.manifest", Body=lines(json.dumps({"source-ref": ref}) for ref in refs[:2])
+    )
+    client = rekognition(find())
+    project = client.create_project(ProjectName=f"f-{uuid.uuid4().hex[:10]}")["ProjectArn"]
+    source = {"GroundTruthManifest": {"S3Object": {"Bucket": bucket, "Name": "train.manifest"}}}
+    arn = client.create_dataset(ProjectArn=project, DatasetType="TRAIN", DatasetSource=source)["DatasetArn"]
+    manifest = tmp_path / "v.manifest"
+    verdicts = [_line(refs[0], [OK, ROUND], None, "job"), _line(refs[2], [CAP], (64, 64), "job")]
+    manifest.write_text(lines(json.dumps(verified(line)) for line in verdicts))
+    assert "2 lines are in the dataset" in feedback("apply", manifest, arn).output
+    entries = [json.loads(entry) for entry in client.list_dataset_entries(DatasetArn=arn)["DatasetEntries"]]
+    assert {entry["source-ref"]: entry["cl-metadata"]["is_labeled"] for entry in entries} == {
+        refs[0]: True, refs[1]: False, refs[2]: True,
+    }  # fmt: skip
+    left = tmp_path / "left.manifest"
+    with pytest.raises(ClientError):  # there is no such model
+        feedback("predict", MODEL, arn, "--output", left)
+    assert not left.exists()
 
 
 def test_large_manifests_go_in_pieces_and_a_refusal_says_how_many_are_in(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from vigia_client.cli import app
+from vigia_client.datasets.labels import LabelDatasets
+from vigia_client.environment import find
 from vigia_client.errors import ActionableError
+from vigia_client.lookout import rekognition
 
 from .accounts import Account, RefusedError, serving
 from .conftest import Installation
@@ -85,16 +89,21 @@ class Home:
     """An installation that things come into."""
 
     here: Installation
-    account: Account
+
+    @cached_property
+    def client(self) -> Any:
+        return rekognition(find())
 
     @property
     def bucket(self) -> str:
         return self.here.values["VIGIA_BUCKET"]
 
     def entries(self, project: str, kind: str = "train") -> list[dict[str, Any]]:
-        found = [held for arn, held in self.account.datasets.items() if arn.split("/")[1::2][:2] == [project, kind]]
-        assert len(found) == 1, (project, kind)
-        return [json.loads(line) for line in found[0].values()]
+        """A dataset's lines, as they came in."""
+        arn = LabelDatasets(self.client).arn(project, kind)
+        pages = self.client.get_paginator("list_dataset_entries").paginate(DatasetArn=arn)
+        lines = [json.loads(entry) for page in pages for entry in page["DatasetEntries"]]
+        return [{name: value for name, value in line.items() if name != "cl-metadata"} for line in lines]
 
     def objects(self) -> dict[str, str]:
         """Every object of the bucket and when it was last written."""
@@ -102,11 +111,25 @@ class Home:
         return {held["Key"]: str(held["LastModified"]) for page in pages for held in page.get("Contents", [])}
 
 
+@dataclass
+class Played(Home):
+    """One whose protocol is played, and remembers what it was asked."""
+
+    account: Account = field(default_factory=Account)
+
+
 @pytest.fixture
-def home(here: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(here: Installation, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A registry."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL_REKOGNITION", raising=False)
+    return Home(here)
+
+
+@pytest.fixture
+def played(here: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     with serving(Account(s3=here.s3)) as account:
         monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", account.url)
-        yield Home(replace(here), account)
+        yield Played(here, account)
 
 
 def migrate(source: str | Path, tmp_path: Path, *options: str) -> tuple[Result, dict[str, Any]]:
@@ -150,7 +173,7 @@ def test_manifests_come_in_once_with_every_kind_of_label(home: Home, tmp_path: P
     dry, planned = migrate(source, tmp_path, "--dry-run")
     assert dry.exit_code == 2, dry.output
     assert home.objects() == {}
-    assert "CreateProject" not in home.account.asked
+    assert home.client.describe_projects(ProjectNames=[project])["ProjectDescriptions"] == []
     done, report = migrate(source, tmp_path)
     assert done.exit_code == 0, done.output
     after = home.objects()
@@ -210,6 +233,8 @@ def test_what_a_validation_or_a_model_added_stays_behind(home: Home, tmp_path: P
     assert done.exit_code == 0, done.output
     first, second, third = home.entries(project)
     assert set(first) == set(second) == {"source-ref", "job-0", "job-0-metadata"}
+    [error] = third["job-0-metadata"].pop("cl-errors")
+    assert error["code"] == "ERROR_INVALID_LABEL_ATTRIBUTE_METADATA_FORMAT"
     assert third["job-0-metadata"] == wrong["job-0-metadata"]
     [dataset] = report["projects"][0]["datasets"]
     said = [(r["image"].rpartition("/")[2], r["why"], r["left_out"]) for r in dataset["remarks"]]
@@ -226,35 +251,35 @@ def test_what_a_validation_or_a_model_added_stays_behind(home: Home, tmp_path: P
     assert details["duplicate"].endswith("which is ok and came in; this line says other")
 
 
-def test_a_content_is_trained_once_and_stands_beside_its_old_figures(home: Home, tmp_path: Path) -> None:
+def test_a_content_is_trained_once_and_stands_beside_its_old_figures(played: Played, tmp_path: Path) -> None:
     project = name()
-    home.account.evaluation = summary("any", "thing", 0.91)
+    played.account.evaluation = summary("any", "thing", 0.91)
     source = write(tmp_path / "kept", held(project))
     for _ in range(2):
         done, report = migrate(source, tmp_path, "--train")
         assert done.exit_code == 0, done.output
         now = report["projects"][0]["evaluation_now"]
         assert now["f1"] == 0.91
-    assert home.account.asked.count("CreateProjectVersion") == 1
+    assert played.account.asked.count("CreateProjectVersion") == 1
     assert "91.0%" in done.output
     assert "75.0%" in done.output
     # A training that failed is no reason never to try again.
-    [version] = home.account.versions[home.account.projects[project]]
+    [version] = played.account.versions[played.account.projects[project]]
     version["Status"] = "TRAINING_FAILED"
     done, report = migrate(source, tmp_path, "--train")
     assert done.exit_code == 0, done.output
     assert report["projects"][0]["training"].startswith("version migration-")
-    assert home.account.asked.count("CreateProjectVersion") == 2
+    assert played.account.asked.count("CreateProjectVersion") == 2
 
 
 # --- a live account ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def old(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def old(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account elsewhere with one project of everything, that profile ``old`` leads to."""
-    bucket = home.here.bucket()
-    s3 = home.here.s3
+    bucket = played.here.bucket()
+    s3 = played.here.s3
     with serving(Account(s3=s3)) as account:
         project = account.project("echo.dots")
         train = [boxes(f"s3://{bucket}/a/{n}.jpg", "echo dot") for n in range(5)]
@@ -279,11 +304,11 @@ def old(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         account.version("echo.dots", "v2", Status="TRAINING_FAILED")
         account.project("empty")
         account.dataset("empty", "train", [], "CREATE_FAILED")
-        keys = f"[old]\naws_access_key_id = {home.here.store.access_key_id}\n"
-        (tmp_path / "credentials").write_text(f"{keys}aws_secret_access_key = {home.here.store.secret_access_key}\n")
+        keys = f"[old]\naws_access_key_id = {played.here.store.access_key_id}\n"
+        (tmp_path / "credentials").write_text(f"{keys}aws_secret_access_key = {played.here.store.secret_access_key}\n")
         (tmp_path / "config").write_text(
             "[services old]\n"
-            f"s3 =\n  endpoint_url = {home.here.store.endpoint}\nrekognition =\n  endpoint_url = {account.url}\n"
+            f"s3 =\n  endpoint_url = {played.here.store.endpoint}\nrekognition =\n  endpoint_url = {account.url}\n"
             "[profile old]\nregion = us-west-2\nservices = old\ns3 =\n  addressing_style = path\n"
         )
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -305,17 +330,17 @@ def states(report: dict[str, Any], project: str) -> dict[tuple[str, str], str]:
     return {(row["what"], row["name"]): row["state"] for row in found["beside"]}
 
 
-def test_a_live_account_comes_in_and_is_only_read(home: Home, old: Account, tmp_path: Path) -> None:
+def test_a_live_account_comes_in_and_is_only_read(played: Played, old: Account, tmp_path: Path) -> None:
     dry, planned = migrate("account", tmp_path, "--profile", "old", "--dry-run")
     assert dry.exit_code == 2, dry.output
-    assert home.objects() == {}
-    assert home.account.projects == {}
+    assert played.objects() == {}
+    assert played.account.projects == {}
     done, report = migrate("account", tmp_path, "--profile", "old")
     assert done.exit_code == 0, done.output
-    after = home.objects()
+    after = played.objects()
     again, repeated = migrate("account", tmp_path, "--profile", "old")
     assert again.exit_code == 0, again.output
-    assert home.objects() == after
+    assert played.objects() == after
     assert set(old.asked) == {
         "DescribeProjects", "ListDatasetEntries", "ListTagsForResource", "ListProjectPolicies",
         "DescribeProjectVersions",
@@ -326,7 +351,7 @@ def test_a_live_account_comes_in_and_is_only_read(home: Home, old: Account, tmp_
     train, test = report["projects"][0]["datasets"]
     assert (train["came_in"], train["boxes"], train["left_out"], test["came_in"]) == (5, 5, 1, 1)
     assert [(r["where"], r["why"]) for r in train["remarks"]] == [("echo.dots/train:6", "missing")]
-    entries = home.entries("echo.dots")
+    entries = played.entries("echo.dots")
     assert len(entries) == 5
     assert all(set(entry) == {"source-ref", "BB", "BB-metadata"} for entry in entries)
     assert {d["state"] for d in repeated["projects"][0]["datasets"]} == {"unchanged"}
@@ -341,9 +366,9 @@ def test_a_live_account_comes_in_and_is_only_read(home: Home, old: Account, tmp_
             ("version", "v2"): f"files {state}",
         }
         assert states(told, "empty") == {}
-    arn = home.account.projects["echo.dots"]
-    assert home.account.tags[arn] == {"line": "1"}
-    [document] = home.account.policies[arn].values()
+    arn = played.account.projects["echo.dots"]
+    assert played.account.tags[arn] == {"line": "1"}
+    [document] = played.account.policies[arn].values()
     assert json.loads(document)["Statement"][0]["Resource"] == f"{arn.rpartition('/')[0]}/version/*"
     assert json.loads(document)["Statement"][0]["Principal"] == {"AWS": "777788889999"}
 
@@ -358,30 +383,30 @@ def test_a_live_account_comes_in_and_is_only_read(home: Home, old: Account, tmp_
     assert (figures["version"], figures["f1"]) == ("v1", 0.75)
 
 
-def test_one_project_of_an_account_comes_in_under_another_name(home: Home, old: Account, tmp_path: Path) -> None:
+def test_one_project_of_an_account_comes_in_under_another_name(played: Played, old: Account, tmp_path: Path) -> None:
     project = name()
     done, report = migrate("account", tmp_path, "--profile", "old", "--only", "echo.dots", "--project", project)
     assert done.exit_code == 0, done.output
-    assert list(home.account.projects) == [project]
+    assert list(played.account.projects) == [project]
     assert [found["found_as"] for found in report["projects"]] == ["echo.dots"]
-    [document] = home.account.policies[home.account.projects[project]].values()
+    [document] = played.account.policies[played.account.projects[project]].values()
     assert f"project/{project}/version/*" in document
 
 
-def test_what_was_changed_here_since_stays(home: Home, old: Account, tmp_path: Path) -> None:
+def test_what_was_changed_here_since_stays(played: Played, old: Account, tmp_path: Path) -> None:
     assert migrate("account", tmp_path, "--profile", "old", "--only", "echo.dots")[0].exit_code == 0
-    arn = home.account.projects["echo.dots"]
-    home.account.tags[arn]["line"] = "2"
-    home.account.policies[arn]["all"] = policy("another")
+    arn = played.account.projects["echo.dots"]
+    played.account.tags[arn]["line"] = "2"
+    played.account.policies[arn]["all"] = policy("another")
     old.tags[old.projects["echo.dots"]]["shift"] = "night"
     done, _ = migrate("account", tmp_path, "--profile", "old", "--only", "echo.dots")
     assert done.exit_code == 0, done.output
-    assert home.account.tags[arn] == {"line": "2", "shift": "night"}
-    assert home.account.policies[arn]["all"] == policy("another")
+    assert played.account.tags[arn] == {"line": "2", "shift": "night"}
+    assert played.account.policies[arn]["all"] == policy("another")
     assert "another of that name is here" in done.output
 
 
-def test_what_cannot_be_read_of_an_account_fails_by_name(home: Home, old: Account, tmp_path: Path) -> None:
+def test_what_cannot_be_read_of_an_account_fails_by_name(played: Played, old: Account, tmp_path: Path) -> None:
     def refuse(operation: str, sent: dict[str, Any]) -> dict[str, Any]:
         if operation == "ListProjectPolicies":
             raise RefusedError("AccessDeniedException", "you may not list policies")
@@ -395,7 +420,7 @@ def test_what_cannot_be_read_of_an_account_fails_by_name(home: Home, old: Accoun
     assert states(report, "echo.dots")["version", "v1"] == "files came in"
 
 
-def test_sources_are_told_apart(home: Home, old: Account, tmp_path: Path) -> None:
+def test_sources_are_told_apart(played: Played, old: Account, tmp_path: Path) -> None:
     folder = write(tmp_path / "kept", {"notes.txt": "x"})
     for source, options in (
         ("account", ()),
