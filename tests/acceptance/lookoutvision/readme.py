@@ -18,7 +18,7 @@ START = "make up\n. .venv/bin/activate; set -a; . .vigia/client.env; set +a\n"
 
 def blocks() -> list[tuple[str, str]]:
     """(language, text) of the code in the section."""
-    section = (ROOT / "README.md").read_text().split("## Coming from Lookout for Vision")[1].split("\nLicence:")[0]
+    section = (ROOT / "README.md").read_text().split("## Coming from Lookout for Vision")[1].split("\n## ")[0]
     return re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 

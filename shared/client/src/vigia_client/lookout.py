@@ -33,6 +33,13 @@ def lookoutvision(environment: Environment) -> Any:
     return _session(environment, core).client("lookoutvision", endpoint_url=endpoint, config=_PATIENT)
 
 
+def rekognition(environment: Environment) -> Any:
+    """A client of the Rekognition protocol, for Custom Labels; NotConfiguredError."""
+    endpoint = environment.get("AWS_ENDPOINT_URL_REKOGNITION") or environment.need("VIGIA_URL")
+    config = _PATIENT.merge(Config(max_pool_connections=32))
+    return _session(environment).client("rekognition", endpoint_url=endpoint, config=config)
+
+
 def sts(environment: Environment) -> Any:
     """A client of the Security Token Service; NotConfiguredError."""
     endpoint = environment.get("AWS_ENDPOINT_URL_STS") or environment.need("VIGIA_URL")
@@ -46,17 +53,17 @@ def object_store(environment: Environment) -> Any:
     return _session(environment).client("s3", endpoint_url=endpoint, config=config)
 
 
-def profile_store(profile: str) -> Any:
-    """An S3 client of an AWS profile: its keys, its region, and its ``endpoint_url`` where it has one.
+def of_profile(profile: str, service: str) -> Any:
+    """A client of an AWS profile: its keys, its region, and its ``endpoint_url`` for the service where it has one.
 
     BotoCoreError when there is no such profile. What the shell says of endpoints is of the installation, not of it.
     """
     core = botocore.session.Session(profile=profile)
     held = core.get_scoped_config()
     services = core.full_config.get("services", {}).get(held.get("services"), {})
-    endpoint = services.get("s3", {}).get("endpoint_url") or held.get("endpoint_url")
+    endpoint = services.get(service, {}).get("endpoint_url") or held.get("endpoint_url")
     config = _PATIENT.merge(Config(ignore_configured_endpoint_urls=True, max_pool_connections=32))
-    return boto3.Session(botocore_session=core).client("s3", endpoint_url=endpoint, config=config)
+    return boto3.Session(botocore_session=core).client(service, endpoint_url=endpoint, config=config)
 
 
 def wait(look: Callable[[], Json], busy: Callable[[str], bool], within: float, told: Callable[[Json], None]) -> Json:

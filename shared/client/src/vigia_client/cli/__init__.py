@@ -13,10 +13,13 @@ from rich.markup import escape
 
 from vigia_client.api import ApiError
 from vigia_client.cli import (
+    analyze,
     apply,
     audit,
     cameras,
+    convert,
     doctor,
+    feedback,
     history,
     iam,
     lines,
@@ -43,6 +46,9 @@ app.command("audit")(audit.audit)
 app.command("publish")(publish.publish)
 app.command("train")(train.train)
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(convert.app, name="convert")
+app.add_typer(analyze.app, name="analyze")
+app.add_typer(feedback.app, name="feedback")
 app.command("doctor")(doctor.doctor)
 
 

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from vigia_client.datasets.images import LARGEST
-from vigia_client.datasets.lines import LineError, Note, write_line
+from vigia_client.datasets.lines import LineError, Note
 from vigia_client.datasets.places import Place, last
 from vigia_client.datasets.survey import Content, DatasetError, Item, Survey, in_order
 from vigia_client.lookout import Json, wait
@@ -25,9 +24,11 @@ from vigia_client.lookout import Json, wait
 _DIGITS: Final = 16
 _NAMED: Final = re.compile(rf"([0-9a-f]{{{_DIGITS}}})-")
 _LONGEST_NAME: Final = 200
-#: Bytes of one update; the service takes 10 MiB.
-_UPDATE: Final = 8 * 1024 * 1024
 _IMPORT_SECONDS: Final = 1800.0
+
+
+class AbsentError(Exception):
+    """There is no such dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def deliver(target: Target, project: str, kind: str, found: Survey) -> Delivery:
             parts.append(_object(folder, "masks", item.mask))
         uris = [f"s3://{target.bucket}/{part.key}" for part in parts]
         try:
-            entries[uris[0]] = write_line(item.line, uris[0], uris[1] if item.mask is not None else None)
+            entries[uris[0]] = item.line.write(uris[0], uris[1] if item.mask is not None else None)
         except LineError as error:
             too_long.append((item, error))
             continue
@@ -117,7 +118,7 @@ def send(delivery: Delivery, place: Place, objects: Iterable[Object], told: Call
     target = delivery.target
 
     def copy(held: Object) -> int:
-        data = place.read(held.content.address, LARGEST)
+        data = place.read(held.content.address, held.content.size)
         if hashlib.sha256(data).hexdigest() != held.content.sha256:
             raise DatasetError(f"{held.content.address} changed while it was read; begin again")
         kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
@@ -141,16 +142,18 @@ def send_manifest(delivery: Delivery) -> str:
 class Datasets:
     """The datasets of one installation, over a client of the Lookout for Vision protocol."""
 
-    def __init__(self, lookout: Any, told: Callable[[str], None] = lambda _: None) -> None:
-        self._lookout = lookout
+    #: Bytes of one update, at most; the service takes 10 MiB.
+    most_bytes = 8 * 1024 * 1024
+
+    def __init__(self, client: Any, told: Callable[[str], None] = lambda _: None) -> None:
+        self.client = client
         self._told = told
 
     def find(self, project: str, kind: str) -> Json | None:
         """The dataset's description once nothing is in progress; None without project or dataset."""
 
         def look() -> Json:
-            found: Json = self._lookout.describe_dataset(ProjectName=project, DatasetType=kind)["DatasetDescription"]
-            return found
+            return self._describe(project, kind)
 
         try:
             return wait(
@@ -159,33 +162,30 @@ class Datasets:
                 _IMPORT_SECONDS,
                 lambda found: self._told(f"{project}/{kind}: {found['Status']}"),
             )
-        except self._lookout.exceptions.ResourceNotFoundException:
+        except (self.client.exceptions.ResourceNotFoundException, AbsentError):
             return None
 
     def create(self, project: str, kind: str, bucket: str | None = None, key: str | None = None) -> None:
         """A new dataset, empty or from a manifest, once it is complete; DatasetError when its import fails."""
-        source = {"GroundTruthManifest": {"S3Object": {"Bucket": bucket, "Key": key}}}
-        given = {} if key is None else {"DatasetSource": source}
-        self._lookout.create_dataset(ProjectName=project, DatasetType=kind, **given)
+        self._create(project, kind, None if bucket is None or key is None else (bucket, key))
         self._settled(project, kind)
 
     def delete(self, project: str, kind: str) -> None:
         """Delete a dataset and wait until it is gone; its images stay in the store. DatasetError."""
-        self._lookout.delete_dataset(ProjectName=project, DatasetType=kind)
+        self._delete(project, kind)
         if self.find(project, kind) is not None:
             raise DatasetError(f"dataset {project}/{kind} is still there after its deletion")
 
     def refs(self, project: str, kind: str) -> Iterator[str]:
         """The source-ref of each of its images."""
-        pages = self._lookout.get_paginator("list_dataset_entries")
-        for page in pages.paginate(ProjectName=project, DatasetType=kind, PaginationConfig={"PageSize": 100}):
+        for page in self._pages(project, kind):
             for entry in page["DatasetEntries"]:
                 yield json.loads(entry)["source-ref"]
 
     def add(self, project: str, kind: str, entries: Iterable[str]) -> None:
         """Add entries; DatasetError when the service refuses them."""
-        for changes in _batches(entries):
-            self._lookout.update_dataset_entries(ProjectName=project, DatasetType=kind, Changes=changes)
+        for changes in batches(entries, self.most_bytes):
+            self._update(project, kind, changes)
             self._settled(project, kind)
 
     def _settled(self, project: str, kind: str) -> None:
@@ -194,6 +194,32 @@ class Datasets:
             raise DatasetError(f"dataset {project}/{kind} is gone")
         if "FAILED" in found["Status"]:
             raise DatasetError(f"dataset {project}/{kind}: {found['StatusMessage']}")
+
+    # What the protocol says of them.
+
+    def _describe(self, project: str, kind: str) -> Json:
+        """Its description now; ResourceNotFoundException or AbsentError without one."""
+        found: Json = self.client.describe_dataset(ProjectName=project, DatasetType=kind)["DatasetDescription"]
+        return found
+
+    def _create(self, project: str, kind: str, manifest: tuple[str, str] | None) -> None:
+        given = {}
+        if manifest is not None:
+            place = {"Bucket": manifest[0], "Key": manifest[1]}
+            given["DatasetSource"] = {"GroundTruthManifest": {"S3Object": place}}
+        self.client.create_dataset(ProjectName=project, DatasetType=kind, **given)
+
+    def _delete(self, project: str, kind: str) -> None:
+        self.client.delete_dataset(ProjectName=project, DatasetType=kind)
+
+    def _pages(self, project: str, kind: str) -> Iterable[Json]:
+        pages: Iterable[Json] = self.client.get_paginator("list_dataset_entries").paginate(
+            ProjectName=project, DatasetType=kind, PaginationConfig={"PageSize": 100}
+        )
+        return pages
+
+    def _update(self, project: str, kind: str, changes: bytes) -> None:
+        self.client.update_dataset_entries(ProjectName=project, DatasetType=kind, Changes=changes)
 
 
 def failed(description: Json) -> bool:
@@ -221,12 +247,13 @@ def _keys(target: Target, prefix: str) -> Iterator[str]:
             yield found["Key"]
 
 
-def _batches(entries: Iterable[str]) -> Iterator[bytes]:
+def batches(entries: Iterable[str], most: int) -> Iterator[bytes]:
+    """Entries as lines, together in pieces of at most so many bytes; one that is longer is a piece by itself."""
     batch: list[bytes] = []
     size = 0
     for entry in entries:
         data = entry.encode() + b"\n"
-        if size + len(data) > _UPDATE and batch:
+        if size + len(data) > most and batch:
             yield b"".join(batch)
             batch, size = [], 0
         batch.append(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Mapping
@@ -13,10 +14,8 @@ import numpy as np
 from PIL import Image
 
 from vigia_client.datasets.lines import Note, Why
-from vigia_vision.decode import DEFAULT_LIMITS, DecodeError, decode, probe
+from vigia_vision.decode import DEFAULT_LIMITS, DecodeError, Limits, decode, probe
 
-#: Bytes of the largest image or mask.
-LARGEST: Final = DEFAULT_LIMITS.max_bytes
 _SMALLEST_SIDE: Final = 64
 #: Pixels more transparent than this are background: masks may be drawn on a transparent ground.
 _OPAQUE: Final = 128
@@ -41,14 +40,29 @@ class Size:
         return f"{self.width}x{self.height}"
 
 
-def check_image(data: bytes) -> Size:
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a service takes: encoded bytes and pixels, and how many times as long as its shorter side the longer is."""
+
+    limits: Limits
+    ratio: float = math.inf
+
+
+LOOKOUT: Final = Accepted(DEFAULT_LIMITS)
+CUSTOM_LABELS: Final = Accepted(Limits(max_bytes=15 * 1024 * 1024), 20.0)
+
+
+def check_image(data: bytes, accepted: Accepted = LOOKOUT) -> Size:
     """The size of a JPEG or PNG that decodes; ImageError."""
     try:
-        info = probe(data)
+        info = probe(data, accepted.limits)
         if min(info.width, info.height) < _SMALLEST_SIDE:
             detail = f"{info.width}x{info.height} pixels; the shorter side needs {_SMALLEST_SIDE}"
             raise ImageError(Note(Why.TOO_SMALL, detail))
-        decode(data)
+        if max(info.width, info.height) > accepted.ratio * min(info.width, info.height):
+            detail = f"{info.width}x{info.height} pixels; one side may be {accepted.ratio:g} times the other"
+            raise ImageError(Note(Why.TOO_LONG_A_SHAPE, detail))
+        decode(data, accepted.limits)
     except DecodeError as error:
         why = Why.TOO_LARGE if error.code == "too_large" else Why.UNDECODABLE
         raise ImageError(Note(why, str(error))) from error

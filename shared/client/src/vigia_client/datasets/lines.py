@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 #: The longest line that a dataset takes, characters.
 LONGEST: Final = 8192
 #: The longest that is read, bytes. Written anew, a line may be shorter than it came.
-_LONGEST_READ: Final = 8 * LONGEST
+LONGEST_READ: Final = 8 * LONGEST
 
 _CLASSIFICATION: Final = "groundtruth/image-classification"
 _SEGMENTATION: Final = "groundtruth/semantic-segmentation"
@@ -24,6 +24,8 @@ _METADATA: Final = "-metadata"
 _HEX: Final = re.compile(r"#[0-9a-fA-F]{6}")
 _WHITE: Final = 0xFFFFFF
 _CLASSES: Final = {"normal": False, "anomaly": True}
+#: What is said of an image without a label.
+UNLABELLED: Final = "unlabelled"
 
 
 class Why(StrEnum):
@@ -39,6 +41,7 @@ class Why(StrEnum):
     TOO_SMALL = "too_small"
     UNDECODABLE = "undecodable"
     OTHER_SIZE = "other_size"
+    TOO_LONG_A_SHAPE = "too_long_a_shape"
     DUPLICATE = "duplicate"
     # the image comes in, its mask stays out
     MASK_MISSING = "mask_missing"
@@ -54,6 +57,8 @@ class Why(StrEnum):
     CLASS_CASE = "class_case"
     COMPLETED = "completed"
     IN_BOTH = "in_both_datasets"
+    PREDICTIONS = "predictions_left_away"
+    LABEL_ERRORS = "label_errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,28 @@ class Mask:
     metadata: Mapping[str, Any]
 
 
+class AnyLine(Protocol):
+    """A line of either service. ``said``: its labels in words, ``unlabelled`` without any."""
+
+    @property
+    def ref(self) -> str: ...
+
+    @property
+    def mask(self) -> Mask | None: ...
+
+    @property
+    def notes(self) -> tuple[Note, ...]: ...
+
+    @property
+    def said(self) -> str: ...
+
+    def write(self, image: str, mask: str | None) -> str:
+        """The line as JSON for an image (and a mask) that now lie elsewhere; LineError when it would be too long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a line says. ``anomaly`` None: no class. ``metadata``: of the class, as written."""
+    """What a line of Lookout for Vision says. ``anomaly`` None: no class. ``metadata``: of the class, as written."""
 
     ref: str
     anomaly: bool | None = None
@@ -92,20 +116,24 @@ class Line:
     mask: Mask | None = None
     notes: tuple[Note, ...] = ()
 
+    @property
+    def said(self) -> str:
+        return {None: UNLABELLED, False: "normal", True: "anomaly"}[self.anomaly]
+
+    def write(self, image: str, mask: str | None) -> str:
+        return write_line(self, image, mask)
+
 
 def read_line(raw: bytes) -> Line:
     """The line; LineError. A mask that cannot be used is left away with a note."""
-    fields = _fields(raw)
-    ref = fields.get("source-ref")
-    if not isinstance(ref, str) or not ref.strip():
-        raise LineError(Why.NOT_A_LINE, "source-ref is missing or no text")
+    fields, ref = _fields(raw)
     notes: list[Note] = []
     taken = {"source-ref"}
     try:
         anomaly, metadata = _class(fields, taken, notes)
         mask = _mask(fields, taken, notes)
     except LineError as error:
-        error.ref = ref.strip()
+        error.ref = ref
         raise
     if mask is not None and anomaly is not True:
         notes.append(Note(Why.MASK_OF_NORMAL, "only an anomalous image has a mask"))
@@ -114,7 +142,7 @@ def read_line(raw: bytes) -> Line:
     unknown = sorted(set(fields) - taken - {"source-ref-metadata"})
     if unknown:
         notes.append(Note(Why.UNKNOWN_KEYS, ", ".join(unknown)[:200]))
-    return Line(ref.strip(), anomaly, metadata, mask, tuple(notes))
+    return Line(ref, anomaly, metadata, mask, tuple(notes))
 
 
 def by_folder(ref: str, anomaly: bool | None) -> Line:
@@ -141,8 +169,8 @@ def write_line(line: Line, image: str, mask: str | None) -> str:
     return text
 
 
-def lines_of(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines, from 1, that are not blank. Of a line beyond all measure only its beginning is given."""
+def lines_of(chunks: Iterator[bytes], longest: int = LONGEST_READ) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines, from 1, that are not blank. Of a line longer than so many bytes only its beginning is given."""
     rest = b""
     number = 0
     skipping = False
@@ -155,7 +183,7 @@ def lines_of(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
             skipping = False
         if skipping:
             rest = b""
-        elif len(rest) > _LONGEST_READ:
+        elif len(rest) > longest:
             yield number + 1, rest
             rest, skipping = b"", True
     if not skipping and rest.strip():
@@ -170,9 +198,10 @@ def is_text(value: str) -> bool:
         return False
 
 
-def _fields(raw: bytes) -> dict[str, Any]:
-    if len(raw) > _LONGEST_READ:
-        raise LineError(Why.LINE_TOO_LONG, f"more than {_LONGEST_READ} bytes")
+def _fields(raw: bytes) -> tuple[dict[str, Any], str]:
+    """What a line says, and the image that it names; LineError."""
+    if len(raw) > LONGEST_READ:
+        raise LineError(Why.LINE_TOO_LONG, f"more than {LONGEST_READ} bytes")
     try:
         fields = json.loads(raw.decode("utf-8-sig"))
         clean = all(map(is_text, _texts(fields)))
@@ -182,7 +211,10 @@ def _fields(raw: bytes) -> dict[str, Any]:
         raise LineError(Why.NOT_A_LINE, "not a JSON object")
     if not clean:
         raise LineError(Why.NOT_A_LINE, "a text in it has a character that is not allowed")
-    return fields
+    ref = fields.get("source-ref")
+    if not isinstance(ref, str) or not ref.strip():
+        raise LineError(Why.NOT_A_LINE, "source-ref is missing or no text")
+    return fields, ref.strip()
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -10,8 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from vigia_client.datasets.images import LARGEST, ImageError, Size, check_image, check_mask
-from vigia_client.datasets.lines import Line, LineError, Note, Why, by_folder, lines_of, read_line
+from vigia_client.datasets.images import LOOKOUT, Accepted, ImageError, Size, check_image, check_mask
+from vigia_client.datasets.lines import LONGEST_READ, AnyLine, LineError, Note, Why, by_folder, lines_of, read_line
 from vigia_client.datasets.places import MissingError, Place, PlaceError, TooLargeError, below, last
 from vigia_client.datasets.resolve import Resolver
 from vigia_client.errors import ActionableError
@@ -34,10 +34,11 @@ class DatasetError(ActionableError):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file as it was seen: where, and the SHA-256 of its bytes (hex)."""
+    """A file as it was seen: where, the SHA-256 of its bytes (hex), and how many they are."""
 
     address: str
     sha256: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Item:
     """One image that can come in. ``where``: the line or file that names it."""
 
     where: str
-    line: Line
+    line: AnyLine
     image: Content
     size: Size
     mask: Content | None
@@ -73,9 +74,9 @@ class Survey:
     def left_out(self) -> list[Remark]:
         return [remark for remark in self.remarks if remark.out]
 
-    def count(self, anomaly: bool | None) -> int:
-        """Images of a class; None: those without one."""
-        return sum(item.line.anomaly is anomaly for item in self.items)
+    def count(self, said: str) -> int:
+        """Images of whose labels that is said."""
+        return sum(item.line.said == said for item in self.items)
 
     def drop(self, items: Iterable[Item], note: Callable[[Item], Note]) -> None:
         """Leave images out after all."""
@@ -84,17 +85,19 @@ class Survey:
         self.remarks += [Remark(item.where, item.line.ref, note(item), True) for item in gone.values()]
 
 
-Named = tuple[str, Line | LineError]
+Named = tuple[str, AnyLine | LineError]
 Tick = Callable[[int], None]
 
 
-def manifest_lines(place: Place, address: str) -> Iterator[Named]:
-    """The lines of a manifest, each with where it stands; PlaceError."""
+def manifest_lines(
+    place: Place, address: str, read: Callable[[bytes], AnyLine] = read_line, longest: int = LONGEST_READ
+) -> Iterator[Named]:
+    """The lines of a manifest, each with where it stands; PlaceError. ``longest``: bytes of a line that are read."""
     name = below(place.root, address)
-    for number, raw in lines_of(place.chunks(address)):
+    for number, raw in lines_of(place.chunks(address), longest):
         where = f"{name}:{number}"
         try:
-            yield where, read_line(raw)
+            yield where, read(raw)
         except LineError as error:
             yield where, error
 
@@ -113,7 +116,14 @@ def is_image(path: str) -> bool:
     return "." in last(path) and path.rpartition(".")[2].lower() in _SUFFIXES
 
 
-def survey(place: Place, named: Iterable[Named], resolver: Resolver | None, most: int, tick: Tick) -> Survey:
+def survey(
+    place: Place,
+    named: Iterable[Named],
+    resolver: Resolver | None,
+    most: int,
+    tick: Tick,
+    accepted: Accepted = LOOKOUT,
+) -> Survey:
     """Look at every image. Without ``resolver`` a reference is an address already.
 
     DatasetError for more than ``most`` images; ``tick`` is told how many were looked at.
@@ -121,7 +131,7 @@ def survey(place: Place, named: Iterable[Named], resolver: Resolver | None, most
     found = Survey()
     first: dict[str, Item] = {}
     tasks = (_task(where, line, resolver) for where, line in named)
-    for task, item, notes in in_order(lambda task: _look(place, task), tasks):
+    for task, item, notes in in_order(lambda task: _look(place, task, accepted), tasks):
         found.looked_at += 1
         tick(found.looked_at)
         if item is not None and (twin := first.setdefault(item.image.sha256, item)) is not item:
@@ -171,13 +181,13 @@ class _Task:
 
     where: str
     ref: str
-    line: Line | None
+    line: AnyLine | None
     image: str = ""
     mask: str | None = None
     notes: tuple[Note, ...] = ()
 
 
-def _task(where: str, line: Line | LineError, resolver: Resolver | None) -> _Task:
+def _task(where: str, line: AnyLine | LineError, resolver: Resolver | None) -> _Task:
     if isinstance(line, LineError):
         return _Task(where, line.ref, None, notes=(Note(line.why, str(line)),))
     if resolver is None:
@@ -195,13 +205,13 @@ def _task(where: str, line: Line | LineError, resolver: Resolver | None) -> _Tas
     return _Task(where, line.ref, line, image, mask, notes)
 
 
-def _look(place: Place, task: _Task) -> tuple[_Task, Item | None, list[Note]]:
+def _look(place: Place, task: _Task, accepted: Accepted) -> tuple[_Task, Item | None, list[Note]]:
     """The task's image, and what is worth knowing about it; without an image, why."""
     if task.line is None:
         return task, None, list(task.notes)
     try:
-        data = place.read(task.image, LARGEST)
-        size = check_image(data)
+        data = place.read(task.image, accepted.limits.max_bytes)
+        size = check_image(data, accepted)
     except PlaceError as error:
         return task, None, [Note(_why(error), str(error))]
     except ImageError as error:
@@ -210,16 +220,16 @@ def _look(place: Place, task: _Task) -> tuple[_Task, Item | None, list[Note]]:
     mask = None
     if task.line.mask is not None and task.mask is not None:
         try:
-            held = place.read(task.mask, LARGEST)
+            held = place.read(task.mask, accepted.limits.max_bytes)
             check_mask(held, task.line.mask.colors, size)
-            mask = Content(task.mask, _digest(held))
+            mask = _content(task.mask, held)
         except MissingError as error:
             notes.append(Note(Why.MASK_MISSING, str(error)))
         except PlaceError as error:
             notes.append(Note(Why.MASK_UNREADABLE, str(error)))
         except ImageError as error:
             notes.append(error.note)
-    return task, Item(task.where, task.line, Content(task.image, _digest(data)), size, mask), notes
+    return task, Item(task.where, task.line, _content(task.image, data), size, mask), notes
 
 
 def _why(error: PlaceError) -> Why:
@@ -228,15 +238,14 @@ def _why(error: PlaceError) -> Why:
     return Why.TOO_LARGE if isinstance(error, TooLargeError) else Why.UNREADABLE
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _content(address: str, data: bytes) -> Content:
+    return Content(address, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def _twins(first: Item, second: _Task) -> str:
     """The same bytes twice. What they are said to be may differ, and then a person must decide."""
     text = f"the same bytes as {first.line.ref} ({first.where})"
     assert second.line is not None
-    if first.line.anomaly is second.line.anomaly:
+    if first.line.said == second.line.said:
         return text
-    names = {None: "unlabelled", False: "normal", True: "anomaly"}
-    return f"{text}, which is {names[first.line.anomaly]} and came in; this line says {names[second.line.anomaly]}"
+    return f"{text}, which is {first.line.said} and came in; this line says {second.line.said}"

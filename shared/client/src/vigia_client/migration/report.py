@@ -26,23 +26,19 @@ class DatasetReport:
     reason: str = ""
     looked_at: int = 0
     came_in: int = 0
-    normal: int = 0
-    anomaly: int = 0
-    unlabelled: int = 0
-    masks: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
     size: str | None = None
     sent_objects: int = 0
     sent_bytes: int = 0
     entries_added: int = 0
     remarks: list[Remark] = field(default_factory=list)
 
-    def count(self, found: Survey) -> None:
-        """Take over the figures of a survey."""
+    def count(self, found: Survey, counts: dict[str, int], one_size: bool) -> None:
+        """Take over the figures of a survey, and what was counted of its labels."""
         self.looked_at = found.looked_at
         self.came_in = len(found.items)
-        self.normal, self.anomaly, self.unlabelled = (found.count(kind) for kind in (False, True, None))
-        self.masks = sum(item.mask is not None for item in found.items)
-        self.size = str(found.items[0].size) if found.items else None
+        self.counts = counts
+        self.size = str(found.items[0].size) if found.items and one_size else None
         self.remarks = found.remarks
 
     @property
@@ -54,12 +50,24 @@ class DatasetReport:
         return Counter((remark.note.why.value, remark.out) for remark in self.remarks)
 
     def to_json(self) -> Json:
-        plain = asdict(self)
+        plain: Json = asdict(self)
+        counts: Json = plain.pop("counts")
         plain["remarks"] = [
             {"where": r.where, "image": r.ref, "why": r.note.why.value, "detail": r.note.detail, "left_out": r.out}
             for r in self.remarks
         ]
-        return plain | {"left_out": self.left_out}
+        return plain | counts | {"left_out": self.left_out}
+
+
+@dataclass(slots=True)
+class Beside:
+    """Something of a project that is no dataset. ``state``: came in, unchanged, not moved, failed; or to come in."""
+
+    what: str
+    name: str
+    state: str
+    detail: str = ""
+    facts: Json = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,15 +81,23 @@ class ProjectReport:
     before: list[Figures] = field(default_factory=list)
     trained: Figures | None = None
     training: str = ""
+    beside: list[Beside] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
-        return bool(self.reason) or self.training.startswith("failed") or any(d.reason for d in self.datasets)
+        return (
+            bool(self.reason)
+            or self.training.startswith("failed")
+            or any(d.reason for d in self.datasets)
+            or any(held.state == "failed" for held in self.beside)
+        )
 
     @property
     def due(self) -> bool:
         """Whether a dry run found something to do."""
-        return any(d.state.startswith("to be") or d.sent_objects for d in self.datasets)
+        return any(d.state.startswith("to be") or d.sent_objects for d in self.datasets) or any(
+            held.state.endswith("to come in") for held in self.beside
+        )
 
     def to_json(self) -> Json:
         return {
@@ -93,6 +109,7 @@ class ProjectReport:
             "evaluations_before": [asdict(figures) for figures in self.before],
             "evaluation_now": None if self.trained is None else asdict(self.trained),
             "training": self.training,
+            "beside": [asdict(held) for held in self.beside],
         }
 
 
@@ -135,22 +152,31 @@ class ReportFile:
         self._file.flush()
 
 
-DATASET_TITLES = (
-    "PROJECT", "DATASET", "FOUND", "CAME IN", "NORMAL", "ANOMALY", "UNLABELLED", "MASKS", "LEFT OUT", "SENT", "STATE",
-)  # fmt: skip
+BESIDE_TITLES = ("PROJECT", "WHAT", "NAME", "STATE", "DETAIL")
 REMARK_TITLES = ("PROJECT", "DATASET", "IMAGES", "LEFT OUT", "WHY", "FOR EXAMPLE")
-FIGURE_TITLES = ("PROJECT", "VERSION", "WHEN", "PRECISION", "RECALL", "F1", "TESTED ON", "LABELS (F1, IOU)")
 
 
-def dataset_rows(reports: Sequence[ProjectReport]) -> list[Sequence[object]]:
+def dataset_titles(counted: Sequence[str]) -> tuple[str, ...]:
+    """``counted``: titles of what is counted of labels."""
+    return ("PROJECT", "DATASET", "FOUND", "CAME IN", *counted, "LEFT OUT", "SENT", "STATE")
+
+
+def figure_titles(of_labels: str) -> tuple[str, ...]:
+    """``of_labels``: what is said of each label."""
+    return ("PROJECT", "VERSION", "WHEN", "PRECISION", "RECALL", "F1", "TESTED ON", of_labels)
+
+
+def dataset_rows(reports: Sequence[ProjectReport], counted: Sequence[str]) -> list[Sequence[object]]:
     """A row for each dataset, and one for each project that has none."""
     rows: list[Sequence[object]] = []
     for project in reports:
         if not project.datasets:
-            rows.append((project.project, *[None] * 9, f"failed: {project.reason}"))
+            state = f"failed: {project.reason}" if project.reason else "no dataset"
+            rows.append((project.project, *[None] * (5 + len(counted)), state))
         for d in project.datasets:
             state = f"{d.state}: {d.reason or project.reason}" if d.reason or project.reason else d.state
-            counts = (d.looked_at, d.came_in, d.normal, d.anomaly, d.unlabelled, d.masks, d.left_out, d.sent_objects)
+            labels = [d.counts.get(title.lower()) for title in counted]
+            counts = (d.looked_at, d.came_in, *labels, d.left_out, d.sent_objects)
             rows.append((project.project, d.kind, *counts, state))
     return rows
 
@@ -165,6 +191,15 @@ def remark_rows(reports: Sequence[ProjectReport]) -> list[Sequence[object]]:
                 said = f"{example.where}: {example.note.detail}"[:160]
                 rows.append((project.project, dataset.kind, count, "yes" if out else "", why, said))
     return rows
+
+
+def beside_rows(reports: Sequence[ProjectReport]) -> list[Sequence[object]]:
+    """A row for each thing of a project that is no dataset."""
+    return [
+        (project.project, held.what, held.name, held.state, held.detail)
+        for project in reports
+        for held in project.beside
+    ]
 
 
 def figure_rows(reports: Sequence[ProjectReport]) -> list[Sequence[object]]:
@@ -184,6 +219,6 @@ def _share(value: float | None) -> str | None:
 
 def _labels(figures: Figures) -> str:
     return ", ".join(
-        f"{name} {_share(values['f1']) or '?'} {_share(values['iou']) or '?'}"
+        " ".join([name, *(_share(value) or "?" for value in values.values())])
         for name, values in sorted(figures.labels.items())
     )

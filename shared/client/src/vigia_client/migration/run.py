@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vigia_client.datasets.delivery import Datasets, Delivery, Target, deliver, failed, send, send_manifest
+from vigia_client.datasets.delivery import Delivery, Target, deliver, failed, send, send_manifest
 from vigia_client.datasets.lines import Note, Why
 from vigia_client.datasets.places import Place, PlaceError, below
 from vigia_client.datasets.resolve import Resolver, around
 from vigia_client.datasets.survey import (
-    CLASSES,
-    MOST_IMAGES,
     DatasetError,
     Remark,
     Survey,
@@ -25,10 +22,10 @@ from vigia_client.datasets.survey import (
 )
 from vigia_client.errors import ActionableError
 from vigia_client.lookout import UnfinishedError
-from vigia_client.migration.discovery import Discovery, Project, Source, valid_name
-from vigia_client.migration.evaluation import Figures, read_figures
+from vigia_client.migration.discovery import Discovery, Project, Source
+from vigia_client.migration.evaluation import Figures
 from vigia_client.migration.report import DatasetReport, ProjectReport
-from vigia_client.migration.training import train
+from vigia_client.migration.service import Rules, Service
 
 Say = Callable[[str], None]
 
@@ -39,14 +36,22 @@ class MigrationError(ActionableError):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """Everything that a migration works with. ``say`` is told what is being done."""
+    """Everything that a migration works with. ``say`` is told what is being done.
+
+    ``beside`` brings in what a project has besides its datasets, or says in a dry run what it would.
+    """
 
     place: Place
-    lookout: Any
+    service: Service
     target: Target
     say: Say
     dry: bool = False
     training: bool = False
+    beside: Callable[[ProjectReport], None] = lambda _: None
+
+    @property
+    def rules(self) -> Rules:
+        return self.service.rules
 
     def run(self, discovery: Discovery, names: Mapping[str, str], before: Sequence[Figures]) -> Iterator[ProjectReport]:
         """Bring every project in under its name of ``names`` (else that under which it was found).
@@ -60,7 +65,7 @@ class Migration:
             report = ProjectReport(name, project.found_as, before=held)
             try:
                 sources = self._sources(project, seen, discovery)
-                if not sources:
+                if project.sources and not sources:
                     continue
                 self._project(report, sources, seen)
             except ClientError as error:
@@ -74,7 +79,7 @@ class Migration:
         chosen: dict[str, Source] = {}
         for kind, sources in project.sources.items():
             manifests = [source for source in sources if source.is_manifest]
-            left = manifests or [source for source in sources if not _covered(source, seen)]
+            left = manifests or [source for source in sources if not self._covered(source, seen)]
             if len(left) > 1:
                 listed = ", ".join(below(self.place.root, source.address) for source in left)
                 raise DatasetError(
@@ -100,19 +105,22 @@ class Migration:
                 dataset.reason = str(error)
         if any(dataset.reason for dataset in report.datasets):
             return
-        keep_one_size(surveys.values())
+        if self.rules.one_size:
+            keep_one_size(surveys.values())
         _note_twins(surveys)
         deliveries = {kind: deliver(self.target, report.project, kind, found) for kind, found in surveys.items()}
         for dataset in report.datasets:
-            dataset.count(surveys[dataset.kind])
+            found = surveys[dataset.kind]
+            dataset.count(found, self.rules.count(found), self.rules.one_size)
             if not deliveries[dataset.kind].entries:
                 dataset.reason = "no image can come in"
         if not self.dry:
-            self._create_project(report.project)
+            self.service.create_project(report.project)
         for dataset in report.datasets:
             if not dataset.reason:
                 self._bring(report.project, dataset, deliveries[dataset.kind])
-        if self.training and not self.dry and not report.failed:
+        self.beside(report)
+        if self.training and not self.dry and not report.failed and deliveries:
             self._train(report, deliveries)
 
     def _survey(self, project: str, kind: str, source: Source, seen: set[str]) -> Survey:
@@ -120,24 +128,30 @@ class Migration:
             if count % 20 == 0:
                 self.say(f"{project}/{kind}: {count} looked at")
 
+        rules = self.rules
+        most, accepted = rules.most_images[kind], rules.accepted
+        if source.lines is not None:
+            return survey(self.place, source.lines(), None, most, tick, accepted)
         if not source.is_manifest:
-            return survey(self.place, folder_lines(self.place, source.address), None, MOST_IMAGES[kind], tick)
+            return survey(self.place, folder_lines(self.place, source.address), None, most, tick, accepted)
         resolver = Resolver(self.place, around(self.place, source.address))
-        named = manifest_lines(self.place, source.address)
-        found = survey(self.place, named, resolver, MOST_IMAGES[kind], tick)
+        named = manifest_lines(self.place, source.address, rules.read_line, rules.longest_line)
+        found = survey(self.place, named, resolver, most, tick, accepted)
         seen |= resolver.folders
         return found
 
-    def _create_project(self, name: str) -> None:
-        try:
-            self.lookout.create_project(ProjectName=name)
-        except self.lookout.exceptions.ConflictException:
-            self.lookout.describe_project(ProjectName=name)  # there already, and not on its way out
+    def _covered(self, source: Source, seen: set[str]) -> bool:
+        """Whether a folder's folders of classes are among those in which a manifest's images were found."""
+        root = f"{source.address}/" if source.address else ""
+        return any(
+            folder.startswith(root) and folder.removeprefix(root).partition("/")[0].lower() in self.rules.classes
+            for folder in seen
+        )
 
     def _bring(self, project: str, report: DatasetReport, delivery: Delivery) -> None:
         """Objects first, then the dataset: whoever sees an entry finds its image."""
         kind = report.kind
-        datasets = Datasets(self.lookout, self.say)
+        datasets = self.service.datasets(self.say)
         try:
             known = datasets.find(project, kind)
             absent = known is None or failed(known)
@@ -174,7 +188,7 @@ class Migration:
     def _train(self, report: ProjectReport, deliveries: Mapping[str, Delivery]) -> None:
         digest = "-".join(deliveries[kind].digest for kind in sorted(deliveries))
         try:
-            report.trained = train(self.lookout, self.target, report.project, digest, self.say)
+            report.trained = self.service.train(self.target, report.project, digest, self.say)
             report.training = f"version {report.trained.version} trained"
         except UnfinishedError as error:
             report.training = f"failed: {error}"
@@ -182,11 +196,11 @@ class Migration:
             report.training = f"failed: {client_error(error)}"
 
 
-def read_evaluations(place: Place, discovery: Discovery) -> list[Figures]:
+def read_evaluations(place: Place, discovery: Discovery, rules: Rules) -> list[Figures]:
     """What the evaluation files say; those that say nothing are added to ``discovery.skipped``."""
     found = []
     for address in discovery.evaluations:
-        figures = read_figures(place, address)
+        figures = rules.evaluations.figures(place, address)
         if isinstance(figures, str):
             discovery.skipped.append((below(place.root, address), figures))
         elif figures is not None:
@@ -199,7 +213,7 @@ def evaluations_of(figures: Sequence[Figures], names: set[str]) -> list[Figures]
     return sorted((f for f in figures if f.project in names), key=lambda f: (len(f.version), f.version, f.file))
 
 
-def project_names(discovery: Discovery, given: Sequence[str]) -> dict[str, str]:
+def project_names(discovery: Discovery, given: Sequence[str], rules: Rules) -> dict[str, str]:
     """What ``--project`` says: FOUND=NAME, or NAME where only one project was found. MigrationError."""
     found = [project.found_as for project in discovery.projects]
     names: dict[str, str] = {}
@@ -211,8 +225,8 @@ def project_names(discovery: Discovery, given: Sequence[str]) -> dict[str, str]:
             old = found[0]
         if old not in found:
             raise MigrationError(f"--project {text}: no project {old} was found; found are {', '.join(found)}")
-        if not valid_name(new):
-            raise MigrationError(f"--project {text}: a project's name has letters, digits, - and _, 255 at most")
+        if rules.name.fullmatch(new) is None:
+            raise MigrationError(f"--project {text}: {rules.name_said}")
         names[old] = new
     taken = [names.get(name, name) for name in found]
     if double := {name for name in taken if taken.count(name) > 1}:
@@ -224,14 +238,6 @@ def client_error(error: ClientError) -> str:
     """What the service says."""
     told = error.response["Error"]
     return f"{told.get('Message') or 'no message'} [{told.get('Code')}]"
-
-
-def _covered(source: Source, seen: set[str]) -> bool:
-    """Whether a folder's folders of classes are among those in which a manifest's images were found."""
-    root = f"{source.address}/" if source.address else ""
-    return any(
-        folder.startswith(root) and folder.removeprefix(root).partition("/")[0].lower() in CLASSES for folder in seen
-    )
 
 
 def _note_twins(surveys: Mapping[str, Survey]) -> None:
