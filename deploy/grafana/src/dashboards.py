@@ -266,9 +266,9 @@ def pipeline() -> Dashboard:
             lines(
                 "Inference units",
                 "short",
-                promql("sum by (project, version) (vigia_hosting_units_desired)", "{{project}} {{version}} desired"),
+                promql("sum by (service, project, version) (vigia_hosting_units_desired)", "{{project}} {{version}} desired"),
                 promql(
-                    "sum by (project, version) (vigia_hosting_units_in_service)",
+                    "sum by (service, project, version) (vigia_hosting_units_in_service)",
                     "{{project}} {{version}} in service",
                     "B",
                 ),
@@ -280,7 +280,7 @@ def pipeline() -> Dashboard:
             lines(
                 "Units at work",
                 "short",
-                promql("sum by (project, version) (vigia_hosting_units_busy)", "{{project}} {{version}}"),
+                promql("sum by (service, project, version) (vigia_hosting_units_busy)", "{{project}} {{version}}"),
                 what="In the mean of the last window of scaling.",
                 span=8,
             )

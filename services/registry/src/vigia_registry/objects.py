@@ -47,6 +47,11 @@ class S3Rights:
     caller: Credential | None
     own: frozenset[str]
 
+    @property
+    def key(self) -> str | None:
+        """The access key that a job asks with later; None where nobody wants it asked."""
+        return None if self.caller is None else self.caller.access_key_id
+
     def require(self, action: str, bucket: str, key: str | None = None) -> None:
         """AccessDenied unless the caller may do ``action``, such as ``GetObject``, to the bucket or the object."""
         self._ask(action, bucket, f"{bucket}/{key}" if key is not None else bucket, {})

@@ -45,6 +45,8 @@ class LimitSettings(Group):
     projects: int = Field(default=100, ge=1, description="projects per account and region")
     models: int = Field(default=100, ge=1, description="model versions per project")
     trainings: int = Field(default=20, ge=1, description="trainings at once per account and region")
+    copies: int = Field(default=5, ge=1, description="copies of model versions at once into one project")
+    project_policies: int = Field(default=5, ge=1, description="policies of one project")
     inference_units: int = Field(default=10, ge=1, description="inference units of one model version")
     tags: int = Field(default=50, ge=1, description="tags of one resource")
     packagings: int = Field(default=20, ge=1, description="packaging jobs at once per account and region")
@@ -142,10 +144,16 @@ class AuditSettings(Group):
 
 
 class RetentionSettings(Group):
-    """How long objects are kept."""
+    """How long things are kept that nobody wants any more, or not for ever."""
 
     evidence_days: int = Field(default=90, ge=1, le=36500, description="days that stored images and masks are kept")
     frames_hours: int = Field(default=24, ge=1, le=876000, description="hours that frames too large for Kafka are kept")
+    deleted_models_seconds: float = Field(
+        default=8.0,
+        ge=0,
+        le=300,
+        description="seconds that a deleted model version of Custom Labels stays listed: clients look every 5 seconds",
+    )
 
 
 class Settings(ServiceSettings):

@@ -30,7 +30,7 @@ from vigia_registry.identity import repository as identity_rows
 from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Owner, Vault
 from vigia_registry.migrate import migrate
-from vigia_registry.settings import BootstrapSettings, LimitSettings, RateSettings, Settings
+from vigia_registry.settings import BootstrapSettings, LimitSettings, RateSettings, RetentionSettings, Settings
 from vigia_runtime.health import Health
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.lifecycle import Lifecycle
@@ -222,6 +222,7 @@ def make_settings(postgres: str, kafka: str, prefix: str, store: ObjectStoreAddr
         limits=LimitSettings(projects=500, models=60, trainings=300, inference_units=5, trials=3, trial_images=400),
         # Tests ask more often than clients may.
         rates=RateSettings(per_second=10_000, burst=10_000),
+        retention=RetentionSettings(deleted_models_seconds=1),
         secret_key=SecretStr("a-key-of-at-least-thirty-two-characters"),
         internal_token=SecretStr("the-internal-token"),
     )

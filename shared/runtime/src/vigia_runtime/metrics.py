@@ -117,7 +117,7 @@ HOSTING_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160),
 )
 HOSTING_FAILURES = Counter("vigia_hosting_failures_total", "Steps that failed.", ["step", "code"])
-_VERSION = ["account", "project", "version"]
+_VERSION = ["account", "service", "project", "version"]
 UNITS_DESIRED = Gauge("vigia_hosting_units_desired", "Inference units that a version should have.", _VERSION)
 UNITS_IN_SERVICE = Gauge("vigia_hosting_units_in_service", "Inference units of a version that answer.", _VERSION)
 UNITS_BUSY = Gauge(

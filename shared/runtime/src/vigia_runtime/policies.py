@@ -37,6 +37,7 @@ class PolicyError(InvalidInput):
 
     def __init__(self, problem: str) -> None:
         super().__init__("malformed_policy", f"The policy is not valid: {problem}.")
+        self.problem = problem
 
 
 class Decision(StrEnum):

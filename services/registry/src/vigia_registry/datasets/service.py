@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -35,6 +35,7 @@ from vigia_registry.datasets.errors import (
     ManifestUnavailable,
     NotDistributable,
 )
+from vigia_registry.errors import Resource
 from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.jobs import queue
 from vigia_registry.objects import Fence, S3Rights
@@ -42,6 +43,9 @@ from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import repository as project_rows
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.domain import Project, prefix_of
+from vigia_registry.settings import LimitSettings
+from vigia_registry.tags import repository as tag_rows
+from vigia_registry.tags import service as tags
 from vigia_runtime.objects import ObjectNotFound, ObjectStore
 from vigia_runtime.sealing import Seal
 
@@ -292,3 +296,21 @@ async def of_projects(session: AsyncSession, project_ids: Sequence[UUID]) -> dic
 async def of_project(session: AsyncSession, project: Project) -> list[Dataset]:
     """The project's datasets, training first."""
     return await repository.of_project(session, project.id)
+
+
+async def tag(session: AsyncSession, limits: LimitSettings, owner: Owner, arn: str, given: Mapping[str, str]) -> None:
+    """Tag the dataset of that ARN. DatasetArnNotFound, TagReserved, TooManyTags."""
+    await lock_by_arn(session, owner, arn)
+    await tags.put(session, Resource.DATASET, arn, given, limits.tags)
+
+
+async def untag(session: AsyncSession, owner: Owner, arn: str, keys: Collection[str]) -> None:
+    """Take tags from the dataset of that ARN; keys that it does not have are no error. DatasetArnNotFound."""
+    await lock_by_arn(session, owner, arn)
+    await tag_rows.remove(session, arn, keys)
+
+
+async def tags_of(session: AsyncSession, owner: Owner, arn: str) -> dict[str, str]:
+    """The tags of the dataset of that ARN, by key. DatasetArnNotFound."""
+    await by_arn(session, owner, arn)
+    return await tag_rows.of(session, arn)

@@ -28,7 +28,7 @@ class Observed(StrEnum):
 @dataclass(frozen=True, slots=True)
 class HostingView:
     """What the rest of the registry may know about a version's hosting. ``units`` are inference units in service,
-    ``desired_units`` those that there should be."""
+    ``desired_units`` those that there should be. ``started``: whether anybody ever asked for it."""
 
     desired: Desired = Desired.NONE
     observed: Observed = Observed.ABSENT
@@ -37,6 +37,7 @@ class HostingView:
     desired_units: int = 0
     min_units: int = 0
     max_units: int | None = None
+    started: bool = False
 
 
 @dataclass(frozen=True, slots=True)

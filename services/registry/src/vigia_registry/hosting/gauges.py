@@ -22,7 +22,7 @@ class Gauges:
     """Remembers which versions are shown, so that one that is gone leaves no number behind."""
 
     def __init__(self) -> None:
-        self._shown: set[tuple[str, str, str]] = set()
+        self._shown: set[tuple[str, str, str, str]] = set()
 
     def show(self, targets: Sequence[Target], autoscaler: Autoscaler) -> None:
         """The numbers as they are now."""
@@ -52,5 +52,5 @@ class Gauges:
         metrics.SCALINGS.labels(*_labels(target), direction).inc()
 
 
-def _labels(target: Target) -> tuple[str, str, str]:
-    return target.account_id, target.project, str(target.version)
+def _labels(target: Target) -> tuple[str, str, str, str]:
+    return target.account_id, target.service.value, target.project, target.version

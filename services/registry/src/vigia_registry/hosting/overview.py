@@ -13,7 +13,7 @@ from vigia_registry.hosting.domain import Desired, Observed
 from vigia_registry.hosting.scaling import within
 from vigia_registry.hosting.tables import hostings, sightings
 from vigia_registry.hosting.versions import Report
-from vigia_registry.identity.domain import Owner
+from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.models.tables import model_versions
 from vigia_registry.projects.tables import projects
 
@@ -30,10 +30,14 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class HostedVersion:
-    """A version, what is wanted of it and what is seen. ``since``: when ``observed`` last changed."""
+    """A version, what is wanted of it and what is seen. ``since``: when ``observed`` last changed.
 
+    ``service``: whose project it is, for both may have one of the name. ``version``: what customers call it.
+    """
+
+    service: Service
     project: str
-    version: int
+    version: str
     arn: str
     desired: Desired
     observed: Observed
@@ -96,9 +100,19 @@ async def units(session: AsyncSession) -> list[HostedUnits]:
 
 
 async def hosted(session: AsyncSession, owner: Owner) -> list[HostedVersion]:
-    """The account's versions that are or should be hosted, by project and number. They are few: each costs memory."""
+    """The account's versions that are or should be hosted, by project and number. They are few: each costs memory.
+
+    Those of both services, whichever the owner stands for.
+    """
     rows = await session.execute(
-        select(hostings, projects.c.name, model_versions.c.version, model_versions.c.arn)
+        select(
+            hostings,
+            projects.c.service,
+            projects.c.name.label("project"),
+            model_versions.c.version,
+            model_versions.c.name,
+            model_versions.c.arn,
+        )
         .join(model_versions, model_versions.c.id == hostings.c.model_version_id)
         .join(projects, projects.c.id == model_versions.c.project_id)
         .where(
@@ -106,7 +120,7 @@ async def hosted(session: AsyncSession, owner: Owner) -> list[HostedVersion]:
             model_versions.c.region == owner.region,
             or_(hostings.c.desired == Desired.HOSTED, hostings.c.observed != Observed.ABSENT),
         )
-        .order_by(projects.c.name, model_versions.c.version)
+        .order_by(projects.c.name, projects.c.service, model_versions.c.version)
     )
     found = rows.all()
     ids = [row.model_version_id for row in found]
@@ -119,8 +133,9 @@ async def hosted(session: AsyncSession, owner: Owner) -> list[HostedVersion]:
         by_version.setdefault(note.model_version_id, []).append(sighting)
     return [
         HostedVersion(
-            project=row.name,
-            version=row.version,
+            service=Service(row.service),
+            project=row.project,
+            version=row.name or str(row.version),
             arn=row.arn,
             desired=Desired(row.desired),
             observed=Observed(row.observed),

@@ -18,6 +18,7 @@ from vigia_registry.hosting.domain import Desired, Hosting, Observed, triton_nam
 from vigia_registry.hosting.scaling import within
 from vigia_registry.hosting.tables import hostings, sightings
 from vigia_registry.hosting.versions import Change, ReplicaReport
+from vigia_registry.identity.domain import Service
 from vigia_registry.models.tables import model_versions
 from vigia_registry.projects.tables import projects
 
@@ -26,13 +27,15 @@ from vigia_registry.projects.tables import projects
 class Target:
     """A version to take care of, and its artifact's ``manifest.json``: where it lies, and what training said is in it.
 
+    ``service``: whose project it is, for both may have one of the name. ``version``: what customers call it.
     ``revision`` is that of the row.
     """
 
     hosting: Hosting
     account_id: str
+    service: Service
     project: str
-    version: int
+    version: str
     project_id: UUID
     artifact: ObjectRef
     manifest: Mapping[str, object]
@@ -48,10 +51,12 @@ async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequ
             model_versions.c.arn,
             model_versions.c.account_id,
             model_versions.c.version,
+            model_versions.c.name,
             model_versions.c.artifact,
             model_versions.c.manifest,
             model_versions.c.project_id,
             projects.c.name.label("project"),
+            projects.c.service,
         )
         .join(model_versions, model_versions.c.id == hostings.c.model_version_id)
         .join(projects, projects.c.id == model_versions.c.project_id)
@@ -78,8 +83,9 @@ async def targets(session: AsyncSession, namespace: str) -> tuple[datetime, Sequ
         target = Target(
             hosting=hosting,
             account_id=row.account_id,
+            service=Service(row.service),
             project=row.project,
-            version=row.version,
+            version=row.name or str(row.version),
             project_id=row.project_id,
             artifact=artifact,
             manifest=row.manifest,

@@ -98,4 +98,5 @@ def _hosting_view(row: Row[*tuple[Any, ...]]) -> HostingView:
         desired_units=units if desired is Desired.HOSTED else 0,
         min_units=row.min_units,
         max_units=row.max_units,
+        started=True,
     )

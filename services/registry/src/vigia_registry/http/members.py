@@ -11,6 +11,7 @@ from vigia_runtime.errors import InvalidInput
 #: How much of a wrong value an error repeats, characters.
 _SHOWN: Final = 256
 _REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
+_KMS_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}")
 _TAG: Final = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 _TAG_MARKS: Final = frozenset("_.:/=+-@")
 
@@ -81,6 +82,11 @@ def inference_units(value: object, name: str) -> int:
     if value < 1:
         raise invalid(value, name, "Member must have value greater than or equal to 1")
     return value
+
+
+def kms_key(value: object) -> str | None:
+    """The name of an encryption key."""
+    return optional_text(value, "kmsKeyId", 1, 2048, _KMS_KEY)
 
 
 def tag_text(value: object, name: str, least: int, most: int) -> str:

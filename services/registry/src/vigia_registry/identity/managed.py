@@ -1,4 +1,4 @@
-"""The policies that come with the product: AWS's for Lookout for Vision and S3, and the roles of people at a line."""
+"""The policies that come with the product: AWS's for Lookout for Vision, Custom Labels and S3, and roles of people."""
 
 from __future__ import annotations
 
@@ -20,6 +20,34 @@ _READS: Final = (
     "ListProjects",
     "ListTagsForResource",
     "ListModelPackagingJobs",
+)
+#: Of Rekognition, as far as Custom Labels goes.
+_LABEL_READS: Final = (
+    "DescribeProjects",
+    "DescribeProjectVersions",
+    "DetectCustomLabels",
+    "ListTagsForResource",
+    "ListDatasetEntries",
+    "ListDatasetLabels",
+    "DescribeDataset",
+    "ListProjectPolicies",
+)
+_LABEL_WRITES: Final = (
+    "CopyProjectVersion",
+    "CreateProject",
+    "CreateProjectVersion",
+    "StartProjectVersion",
+    "StopProjectVersion",
+    "DeleteProject",
+    "DeleteProjectVersion",
+    "TagResource",
+    "UntagResource",
+    "CreateDataset",
+    "UpdateDatasetEntries",
+    "DistributeDatasetEntries",
+    "DeleteDataset",
+    "PutProjectPolicy",
+    "DeleteProjectPolicy",
 )
 _TRIAL_READS: Final = ("DescribeTrialDetection", "ListTrialDetections")
 #: How the names of actions on anything but identities begin.
@@ -105,6 +133,36 @@ _DOCUMENTS: Final[dict[str, tuple[str, list[dict[str, Any]]]]] = {
                 f"{_CONSOLE_BUCKETS}/*",
             ),
             _DASHBOARD,
+        ],
+    ),
+    "AmazonRekognitionFullAccess": (
+        "Every operation of Rekognition, of which Custom Labels is here.",
+        [_statement("RekognitionFullAccess", ["rekognition:*"])],
+    ),
+    "AmazonRekognitionReadOnlyAccess": (
+        "Every operation of Custom Labels that only reads, and detection.",
+        [_statement("AmazonRekognitionReadOnlyAccess", _actions("rekognition", *_LABEL_READS))],
+    ),
+    "AmazonRekognitionCustomLabelsFullAccess": (
+        "Every operation of Custom Labels, and the buckets that its console makes.",
+        [
+            _statement(
+                "CustomLabelsBucketAccess",
+                _actions(
+                    "s3",
+                    "ListBucket",
+                    "ListAllMyBuckets",
+                    "GetBucketAcl",
+                    "GetBucketLocation",
+                    "GetObject",
+                    "GetObjectAcl",
+                    "GetObjectTagging",
+                    "GetObjectVersion",
+                    "PutObject",
+                ),
+                "arn:aws:s3:::*custom-labels*",
+            ),
+            _statement("CustomLabelsFullAccess", _actions("rekognition", *_LABEL_READS, *_LABEL_WRITES)),
         ],
     ),
     "AmazonS3FullAccess": (

@@ -20,14 +20,17 @@ from vigia_registry.datasets.importer import fail, import_entries
 from vigia_registry.identity.credentials import credential
 from vigia_registry.identity.domain import Vault
 from vigia_registry.jobs.queue import (
+    COPY_MODEL,
     DELETE_DATASET,
     DELETE_MODEL,
     DELETE_PROJECT,
     EXPIRE_OBJECTS,
     IMPORT_ENTRIES,
     PACKAGE_MODEL,
+    READ_MANIFESTS,
     RUN_TRIAL,
 )
+from vigia_registry.models import copying, given
 from vigia_registry.models.deletion import StillHostedError, delete_model
 from vigia_registry.objects import S3Rights, asked_rights
 from vigia_registry.packaging import job as packaging
@@ -37,7 +40,8 @@ from vigia_registry.trials import running as trials
 #: The key of ``Deps`` in a worker's additional context.
 DEPS: Final = "deps"
 
-#: How often an import, a packaging or a trial is tried: with the waits in between, about a minute of trouble outside.
+#: How often an import, a copy, a packaging or a trial is tried: with the waits in between, about a minute of trouble
+#: outside.
 _ATTEMPTS: Final = 6
 _LONGEST_WAIT: Final = 60
 
@@ -71,6 +75,8 @@ def register(app: App) -> None:
     """Teach ``app`` every job."""
     app.task(name=IMPORT_ENTRIES, pass_context=True, retry=_Again(_ATTEMPTS))(_import_entries)
     app.task(name=PACKAGE_MODEL, pass_context=True, retry=_Again(_ATTEMPTS))(_package_model)
+    app.task(name=READ_MANIFESTS, pass_context=True, retry=_Again(_ATTEMPTS))(_read_manifests)
+    app.task(name=COPY_MODEL, pass_context=True, retry=_Again(_ATTEMPTS))(_copy_model)
     app.task(name=DELETE_DATASET, pass_context=True, retry=_Again(None))(_delete_dataset)
     app.task(name=DELETE_MODEL, pass_context=True, retry=_Again(None))(_delete_model)
     app.task(name=DELETE_PROJECT, pass_context=True, retry=_Again(None))(_delete_project)
@@ -143,6 +149,51 @@ async def _package_model(context: JobContext, subject: str) -> None:
     except Exception:
         if context.job.attempts + 1 >= _ATTEMPTS:
             await failed("The packaging failed for an internal reason. Start another job.")
+        raise
+
+
+async def _read_manifests(context: JobContext, subject: str, asked_with: str | None = None) -> None:
+    deps, settings = _deps(context), _deps(context).settings
+
+    def failed(message: str) -> Awaitable[None]:
+        return _settle(given.fail(deps.database, UUID(subject), message))
+
+    if context.job.attempts >= _ATTEMPTS:  # as above
+        await failed(given.SERVICE_ISSUE)
+        return
+    try:
+        rights = await _rights(deps, asked_with)
+        if rights is None:
+            await failed(given.FORBIDDEN)
+            return
+        most_bytes = settings.custom_labels.max_manifest_bytes
+        await given.read(deps.database, deps.objects, settings.buckets, most_bytes, UUID(subject), rights)
+    # A process boundary, as above.
+    except Exception:
+        if context.job.attempts + 1 >= _ATTEMPTS:
+            await failed(given.SERVICE_ISSUE)
+        raise
+
+
+async def _copy_model(context: JobContext, subject: str, asked_with: str | None = None) -> None:
+    deps = _deps(context)
+
+    def failed(message: str) -> Awaitable[None]:
+        return _settle(copying.fail(deps.database, UUID(subject), message))
+
+    if context.job.attempts >= _ATTEMPTS:  # as above
+        await failed("The copying was broken off too often. Start it again.")
+        return
+    try:
+        rights = await _rights(deps, asked_with)
+        if rights is None:
+            await failed(f"The access key {asked_with} that asked for the copy is not active any more.")
+            return
+        await copying.copy(deps.database, deps.objects, deps.settings.buckets.artifacts, UUID(subject), rights)
+    # A process boundary, as above.
+    except Exception:
+        if context.job.attempts + 1 >= _ATTEMPTS:
+            await failed("The copying failed for an internal reason. Start it again.")
         raise
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vigia_registry.bootstrap import Deps
 from vigia_registry.idempotency import service as idempotency
-from vigia_registry.jobs.queue import DEFAULT_QUEUE, JOBS_SCHEMA, MODEL_QUEUE
+from vigia_registry.jobs.queue import DEFAULT_QUEUE, JOBS_SCHEMA, LARGE_QUEUE, MODEL_QUEUE
 from vigia_registry.jobs.tasks import DEPS, register
 from vigia_registry.models import trainings
 from vigia_runtime.health import Health, Heartbeat
@@ -30,7 +30,7 @@ _POLL_SECONDS: Final = 1.0
 _RECONNECT_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 10.0
 #: Of each queue. A model in memory is large, so there is one, and what waits for it takes no place of other jobs.
-_JOBS_AT_ONCE: Final = {DEFAULT_QUEUE: 4, MODEL_QUEUE: 1}
+_JOBS_AT_ONCE: Final = {DEFAULT_QUEUE: 4, MODEL_QUEUE: 1, LARGE_QUEUE: 1}
 #: A stop waits this long for jobs under way; then they are cancelled and another worker starts them again.
 _GRACE_SECONDS: Final = 15.0
 _KEEP_FINISHED_HOURS: Final = 24

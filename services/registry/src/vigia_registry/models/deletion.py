@@ -12,8 +12,7 @@ from vigia_registry.db import Database
 from vigia_registry.hosting import service as hosting
 from vigia_registry.hosting.domain import Observed
 from vigia_registry.models import repository
-from vigia_registry.models.domain import ModelState
-from vigia_registry.models.service import artifact_prefix
+from vigia_registry.models.domain import ModelState, artifact_prefix
 from vigia_registry.objects import remove_below
 from vigia_registry.projects import repository as projects
 from vigia_registry.projects.domain import prefix_of
@@ -38,7 +37,7 @@ async def delete_model(database: Database, objects: ObjectStore, bucket: str, mo
             raise StillHostedError(model.arn)
         project = await projects.lock_by_id(session, model.project_id)
         if project is not None:
-            await remove_below(objects, bucket, artifact_prefix(project.name, model) + "/")
+            await remove_below(objects, bucket, artifact_prefix(project, model) + "/")
             # The project is locked, so nobody begins to need them meanwhile.
             for snapshot in await repository.snapshots_of_none_else(session, model):
                 if not snapshot.key.startswith(prefix_of(project)):

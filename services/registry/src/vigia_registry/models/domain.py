@@ -9,9 +9,11 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from vigia_contracts.base import ObjectRef
+from vigia_contracts.base import ObjectRef, Payload
 from vigia_contracts.training import ManifestChecks, ModelMetrics, OutputLocation
 from vigia_registry.hosting.domain import Desired, Observed
+from vigia_registry.identity.domain import Service
+from vigia_registry.projects.domain import Project, milliseconds, prefix_of
 
 
 class ModelState(StrEnum):
@@ -38,6 +40,23 @@ class AwsStatus(StrEnum):
     HOSTING_FAILED = "HOSTING_FAILED"
     STOPPING_HOSTING = "STOPPING_HOSTING"
     DELETING = "DELETING"
+
+
+class VersionStatus(StrEnum):
+    """A model version's status as Custom Labels names it."""
+
+    TRAINING_IN_PROGRESS = "TRAINING_IN_PROGRESS"
+    TRAINING_COMPLETED = "TRAINING_COMPLETED"
+    TRAINING_FAILED = "TRAINING_FAILED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    FAILED = "FAILED"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    DELETING = "DELETING"
+    COPYING_IN_PROGRESS = "COPYING_IN_PROGRESS"
+    COPYING_COMPLETED = "COPYING_COMPLETED"
+    COPYING_FAILED = "COPYING_FAILED"
 
 
 TRANSITIONS: Final[dict[ModelState, frozenset[ModelState]]] = {
@@ -85,23 +104,72 @@ def model_arn(region: str, account_id: str, project: str, version: int | str) ->
     return f"arn:aws:lookoutvision:{region}:{account_id}:model/{project}/{version}"
 
 
+def version_arn(project: Project, name: str, created_at: datetime) -> str:
+    """The version's ARN in Custom Labels."""
+    own = f"arn:aws:{Service.CUSTOM_LABELS.value}:{project.region}:{project.account_id}:project/{project.name}"
+    return f"{own}/version/{name}/{milliseconds(created_at)}"
+
+
 #: A version's number, or the newest one.
 VersionName = int | Literal["latest"]
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """A version as Lookout for Vision names it: by its project's name and its number."""
+
+    project: str
+    version: VersionName
+
+
+#: How a request names a version: as above, or by its ARN.
+VersionRef = Numbered | str
+
+
+class GivenManifests(Payload):
+    """The customer's manifests to train on, in the place of datasets. ``testing`` None: training splits the first."""
+
+    training: ObjectRef
+    testing: ObjectRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a customer asks for when a version is to be trained."""
+    """What a customer asks for when a version is to be trained.
+
+    In Custom Labels it has a ``name``, and may bring manifests of its own (``given``) or say that training is to split
+    the training dataset (``split``).
+    """
 
     output: OutputLocation
     description: str | None = None
     kms_key_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    given: GivenManifests | None = None
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """What a customer asks for when a version (by the ARNs of it and its project) is to be copied."""
+
+    source_project: str
+    source: str
+    destination_project: str
+    name: str
+    output: OutputLocation
+    kms_key_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
-    """A model version as it is stored. ``name``: what customers call it, where that is not its number."""
+    """A model version as it is stored.
+
+    ``name``: what customers call it, where that is not its number. ``training_manifest`` is None of a copy, and while
+    a job reads what was ``given``.
+    """
 
     id: UUID
     arn: str
@@ -109,36 +177,52 @@ class ModelVersion:
     account_id: str
     region: str
     version: int
-    state: ModelState
-    status_message: str
-    description: str | None
-    kms_key_id: str | None
-    output: OutputLocation
-    training_manifest: ObjectRef
-    test_manifest: ObjectRef | None
-    stage: str | None
-    progress: float | None
-    training_end: datetime | None
-    attempt: int | None
-    artifact: ObjectRef | None
-    manifest: dict[str, Any] | None
-    metrics: ModelMetrics | None
-    evaluation_manifest: ObjectRef | None
-    evaluation_result: ObjectRef | None
-    evaluation_ended_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
     name: str | None = None
     source_arn: str | None = None
-    given: dict[str, Any] | None = None
+    state: ModelState
+    status_message: str
+    description: str | None = None
+    kms_key_id: str | None = None
+    output: OutputLocation
+    given: GivenManifests | None = None
+    training_manifest: ObjectRef | None = None
+    test_manifest: ObjectRef | None = None
+    stage: str | None = None
+    progress: float | None = None
+    training_end: datetime | None = None
+    attempt: int | None = None
+    artifact: ObjectRef | None = None
+    manifest: dict[str, Any] | None = None
+    metrics: ModelMetrics | None = None
+    evaluation_manifest: ObjectRef | None = None
+    evaluation_result: ObjectRef | None = None
+    evaluation_ended_at: datetime | None = None
     checks: ManifestChecks | None = None
     training_snapshot: ObjectRef | None = None
     training_seconds: float | None = None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def service(self) -> Service:
+        """Whose version it is."""
+        return Service.LOOKOUT if self.name is None else Service.CUSTOM_LABELS
+
+    @property
+    def called(self) -> str:
+        """What customers call it, and what stands in file names and messages."""
+        return self.name or str(self.version)
+
+    @property
+    def project_name(self) -> str:
+        """Of its project, as the ARN has it."""
+        return self.arn.split("/")[1]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """A version as clients see it: what is stored, and how it is hosted."""
+    """A version as clients see it: what is stored, and how it is hosted. ``started``: whether anybody ever asked for
+    it to be hosted."""
 
     model: ModelVersion
     status: AwsStatus
@@ -147,3 +231,42 @@ class ModelView:
     max_units: int | None
     desired_units: int = 0
     in_service_units: int = 0
+    started: bool = False
+
+    @property
+    def version_status(self) -> VersionStatus:
+        """The status as Custom Labels names it."""
+        if self.status is not AwsStatus.TRAINED:
+            return _NAMED[self.status]
+        if self.started:
+            return VersionStatus.STOPPED
+        copied = self.model.source_arn is not None
+        return VersionStatus.COPYING_COMPLETED if copied else VersionStatus.TRAINING_COMPLETED
+
+    @property
+    def named_status(self) -> str:
+        """The status as the version's own service names it."""
+        return (self.status if self.model.service is Service.LOOKOUT else self.version_status).value
+
+
+_NAMED: Final = {
+    AwsStatus.TRAINING: VersionStatus.TRAINING_IN_PROGRESS,
+    AwsStatus.TRAINING_FAILED: VersionStatus.TRAINING_FAILED,
+    AwsStatus.COPYING: VersionStatus.COPYING_IN_PROGRESS,
+    AwsStatus.COPYING_FAILED: VersionStatus.COPYING_FAILED,
+    AwsStatus.STARTING_HOSTING: VersionStatus.STARTING,
+    AwsStatus.HOSTED: VersionStatus.RUNNING,
+    AwsStatus.HOSTING_FAILED: VersionStatus.FAILED,
+    AwsStatus.STOPPING_HOSTING: VersionStatus.STOPPING,
+    AwsStatus.DELETING: VersionStatus.DELETING,
+}
+
+
+def artifact_prefix(project: Project, model: ModelVersion) -> str:
+    """Where in the artifact bucket everything of a version lies.
+
+    Projects of two services may have one name, so in Custom Labels the project's id tells them apart.
+    """
+    if model.service is Service.LOOKOUT:
+        return f"{model.account_id}/{model.region}/{project.name}/{model.version}"
+    return f"{prefix_of(project)}{model.version}"

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from vigia_registry.errors import Resource, about
-from vigia_registry.models.domain import AwsStatus, VersionName
+from vigia_registry.models.domain import Numbered, VersionName, VersionRef
 from vigia_runtime.errors import Conflict, InvalidInput, LimitExceeded, NotFound
 
 
 def _id(project: str, version: VersionName) -> dict[str, str]:
     return about(Resource.MODEL, f"{project}/{version}")
+
+
+def _about(ref: VersionRef) -> dict[str, str]:
+    return _id(ref.project, ref.version) if isinstance(ref, Numbered) else about(Resource.MODEL, ref)
+
+
+def _shown(ref: VersionRef) -> str:
+    return f"{ref.version} of project {ref.project}" if isinstance(ref, Numbered) else ref
 
 
 class ModelNotFound(NotFound):
@@ -31,24 +39,67 @@ class ReportNotFound(NotFound):
         super().__init__("report_not_found", text, _id(project, version))
 
 
+class ModelExists(Conflict):
+    """The project has, or had a moment ago, a version of that name."""
+
+    def __init__(self, project: str, name: str) -> None:
+        super().__init__(
+            "model_exists",
+            f"Project {project} already has a model version {name}.",
+            about(Resource.MODEL, f"{project}/{name}"),
+        )
+
+
 class ModelBusy(Conflict):
     """Its status forbids the operation."""
 
-    def __init__(self, project: str, version: VersionName, status: AwsStatus, operation: str) -> None:
+    def __init__(self, ref: VersionRef, status: str, operation: str) -> None:
         super().__init__(
             "model_busy",
-            f"Model version {version} of project {project} is {status.value}; it cannot be {operation} now.",
-            {**_id(project, version), "status": status.value},
+            f"Model version {_shown(ref)} is {status}; it cannot be {operation} now.",
+            {**_about(ref), "status": status},
         )
 
 
 class ModelBeingPackaged(Conflict):
-    def __init__(self, project: str, version: VersionName, job: str) -> None:
+    def __init__(self, ref: VersionRef, job: str) -> None:
         super().__init__(
             "model_being_packaged",
-            f"Model version {version} of project {project} is being packaged by job {job}; delete it afterwards.",
-            _id(project, version),
+            f"Model version {_shown(ref)} is being packaged by job {job}; delete it afterwards.",
+            _about(ref),
         )
+
+
+class DatasetsInTheWay(InvalidInput):
+    """A project that has datasets is trained on them."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(
+            "datasets_in_the_way",
+            f"Project {project} has datasets, so TrainingData must not be given, and of TestingData only AutoCreate.",
+        )
+
+
+class TestDatasetInTheWay(InvalidInput):
+    """Nothing is split where there is a test dataset."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(
+            "test_dataset_in_the_way",
+            f"Project {project} has a test dataset; delete it, or leave TestingData.AutoCreate out.",
+        )
+
+
+class NotOfProject(InvalidInput):
+    """The ARN of a version that is none of the project's."""
+
+    def __init__(self, arn: str, project: str) -> None:
+        super().__init__("not_of_project", f"The model version {arn} is none of the project {project}.")
+
+
+class OtherRegion(InvalidInput):
+    def __init__(self, arn: str, region: str) -> None:
+        super().__init__("other_region", f"{arn} is not in the region {region}; models are copied within one region.")
 
 
 class NotTrainable(InvalidInput):
@@ -104,10 +155,17 @@ class TooManyTrainings(LimitExceeded):
         )
 
 
-class TooManyUnits(LimitExceeded):
-    def __init__(self, project: str, version: VersionName, limit: int) -> None:
+class TooManyCopies(LimitExceeded):
+    def __init__(self, project: str, limit: int) -> None:
         super().__init__(
-            "inference_units_per_model",
-            f"A model version may have at most {limit} inference units.",
-            _id(project, version),
+            "copies_per_project",
+            f"{limit} model versions are being copied into project {project} already, the most there may be at once.",
+            about(Resource.PROJECT, project),
+        )
+
+
+class TooManyUnits(LimitExceeded):
+    def __init__(self, ref: VersionRef, limit: int) -> None:
+        super().__init__(
+            "inference_units_per_model", f"A model version may have at most {limit} inference units.", _about(ref)
         )

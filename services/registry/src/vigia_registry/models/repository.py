@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_contracts.base import ObjectRef, Payload
 from vigia_contracts.training import ManifestChecks, ModelMetrics, OutputLocation
 from vigia_registry.identity.domain import Owner
-from vigia_registry.models.domain import TRANSITIONS, ModelState, ModelVersion, VersionName
+from vigia_registry.models.domain import TRANSITIONS, GivenManifests, ModelState, ModelVersion, VersionName
 from vigia_registry.models.tables import model_versions
 from vigia_registry.states import step
 
@@ -39,6 +40,7 @@ def _model(row: RowMapping) -> ModelVersion:
             "output": OutputLocation.model_validate(row["output"]),
             "metrics": None if row["metrics"] is None else ModelMetrics.model_validate(row["metrics"]),
             "checks": None if row["checks"] is None else ManifestChecks.model_validate(row["checks"]),
+            "given": None if row["given"] is None else GivenManifests.model_validate(row["given"]),
         }
     )
 
@@ -112,8 +114,22 @@ async def lock_by_arn(session: AsyncSession, arn: str) -> ModelVersion | None:
     return None if row is None else _model(row._mapping)
 
 
+async def by_id(session: AsyncSession, model_version_id: UUID) -> ModelVersion | None:
+    """The version of that id, or None."""
+    row = (await session.execute(select(*_COLUMNS).where(model_versions.c.id == model_version_id))).one_or_none()
+    return None if row is None else _model(row._mapping)
+
+
+async def by_arn(session: AsyncSession, arn: str) -> ModelVersion | None:
+    """The version of that ARN, whoever has it, or None."""
+    row = (await session.execute(select(*_COLUMNS).where(model_versions.c.arn == arn))).one_or_none()
+    return None if row is None else _model(row._mapping)
+
+
 async def find_by_arn(session: AsyncSession, owner: Owner, arn: str) -> ModelVersion | None:
-    """The version of that ARN, where the account has it in the region; else None."""
+    """The version of that ARN, where the account has it in the region, in the service; else None."""
+    if not arn.startswith(f"arn:aws:{owner.service.value}:"):
+        return None
     query = select(*_COLUMNS).where(
         model_versions.c.arn == arn,
         model_versions.c.account_id == owner.account_id,
@@ -123,9 +139,23 @@ async def find_by_arn(session: AsyncSession, owner: Owner, arn: str) -> ModelVer
     return None if row is None else _model(row._mapping)
 
 
-async def page(session: AsyncSession, project_id: UUID, before: int | None, limit: int) -> list[ModelVersion]:
-    """Up to ``limit`` versions of the project, newest first, older than number ``before``."""
+async def named(session: AsyncSession, project_id: UUID, name: str) -> ModelVersion | None:
+    """The project's version of that name, or None."""
+    query = select(*_COLUMNS).where(model_versions.c.project_id == project_id, model_versions.c.name == name)
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else _model(row._mapping)
+
+
+async def page(
+    session: AsyncSession, project_id: UUID, before: int | None, limit: int, names: Sequence[str] = ()
+) -> list[ModelVersion]:
+    """Up to ``limit`` versions of the project, newest first, older than number ``before``.
+
+    With ``names``, only versions that are called so.
+    """
     query = select(*_COLUMNS).where(model_versions.c.project_id == project_id)
+    if names:
+        query = query.where(model_versions.c.name.in_(names))
     if before is not None:
         query = query.where(model_versions.c.version < before)
     rows = await session.execute(query.order_by(model_versions.c.version.desc()).limit(limit))
@@ -150,6 +180,16 @@ async def count_trainings(session: AsyncSession, owner: Owner) -> int:
             model_versions.c.region == owner.region,
             model_versions.c.state == ModelState.TRAINING.value,
         )
+    )
+    return found.scalar_one()
+
+
+async def count_copies(session: AsyncSession, project_id: UUID) -> int:
+    """How many versions are being copied into the project."""
+    found = await session.execute(
+        select(func.count())
+        .select_from(model_versions)
+        .where(model_versions.c.project_id == project_id, model_versions.c.state == ModelState.COPYING.value)
     )
     return found.scalar_one()
 

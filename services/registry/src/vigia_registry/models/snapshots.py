@@ -1,8 +1,13 @@
-"""Snapshots: the lines of a dataset that training needs as one immutable object, named by its content."""
+"""Snapshots: what a version is trained or tested on as one immutable object, named by its content.
+
+Of a dataset of Lookout for Vision the labelled lines; of one of Custom Labels all, for training says what is wrong with
+each; of a manifest that a customer gave instead its bytes.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,19 +23,22 @@ from vigia_runtime.sealing import Seal
 async def write(
     session: AsyncSession, objects: ObjectStore, bucket: str, project: Project, dataset_id: UUID
 ) -> ObjectRef:
-    """Write the dataset's classified images, in order, and say where they are.
-
-    In Custom Labels all of its lines: training counts and reports those that it cannot use.
+    """Write the dataset's images, in order, and say where they are.
 
     The same lines give the same key, so repeating it writes nothing new. The caller makes sure afterwards that
     the dataset did not change meanwhile.
     """
-    digest = hashlib.sha256()
-    lines = []
-    chosen = datasets.labeled_lines if project.service is Service.LOOKOUT else datasets.lines
-    async for line in chosen(session, dataset_id):
-        encoded = line.encode() + b"\n"
-        digest.update(encoded)
-        lines.append(encoded)
-    key = f"{prefix_of(project)}snapshots/{digest.hexdigest()}.manifest"
-    return await objects.put(bucket, key, b"".join(lines), "application/jsonlines", Seal(project.account_id))
+    lines = [line.encode() + b"\n" async for line in lines_of(session, project, dataset_id)]
+    return await put(objects, bucket, project, b"".join(lines))
+
+
+async def put(objects: ObjectStore, bucket: str, project: Project, content: bytes) -> ObjectRef:
+    """Write JSON Lines under the key that their content has."""
+    key = f"{prefix_of(project)}snapshots/{hashlib.sha256(content).hexdigest()}.manifest"
+    return await objects.put(bucket, key, content, "application/jsonlines", Seal(project.account_id))
+
+
+def lines_of(session: AsyncSession, project: Project, dataset_id: UUID) -> AsyncIterator[str]:
+    """The lines that are trained or tested on, in order."""
+    read = datasets.labeled_lines if project.service is Service.LOOKOUT else datasets.lines
+    return read(session, dataset_id)

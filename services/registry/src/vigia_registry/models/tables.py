@@ -43,8 +43,8 @@ model_versions = Table(
     Column("tags", JSONB, nullable=False, server_default="[]"),
     # Where the customer wants the evaluation files: vigia_contracts.training.OutputLocation.
     Column("output", JSONB, nullable=False),
-    # Snapshots of the datasets the version is trained and tested on: ObjectRef.
-    Column("training_manifest", JSONB, nullable=False),
+    # Snapshots of the datasets the version is trained and tested on: ObjectRef. Copies have none.
+    Column("training_manifest", JSONB),
     Column("test_manifest", JSONB),
     # What training reports while it runs.
     Column("stage", Text),
@@ -58,8 +58,8 @@ model_versions = Table(
     Column("evaluation_manifest", JSONB),
     Column("evaluation_result", JSONB),
     Column("evaluation_ended_at", Moment),
-    # In Custom Labels: the manifests that the customer named instead of datasets, and what training wrote about the
-    # manifests' lines (ManifestChecks) and about the images it learnt from (ObjectRef).
+    # In Custom Labels: the manifests that the customer named instead of datasets (GivenManifests), and what training
+    # wrote about the manifests' lines (ManifestChecks) and about the images it learnt from (ObjectRef).
     Column("given", JSONB),
     Column("checks", JSONB),
     Column("training_snapshot", JSONB),

@@ -8,14 +8,18 @@ from typing import Any
 from vigia_contracts.base import Payload
 from vigia_contracts.training import TrainingCompleted, TrainingFailed, TrainingProgress, TrainingStarted
 from vigia_registry.db import Database
+from vigia_registry.identity.domain import Service
 from vigia_registry.models import repository
 from vigia_registry.models.domain import ModelState, ModelVersion
+from vigia_registry.models.given import SERVICE_ISSUE
 from vigia_registry.settings import QuotaSettings
 from vigia_runtime.logging import get_logger
 
 log = get_logger(__name__)
 
 _COMPLETED = "Training completed successfully."
+#: What is wrong is the customer's; everything else is ours.
+BAD_DATA = "bad_data"
 _OVERDUE = "Training took longer than allowed and was given up."
 
 TrainingEvent = TrainingStarted | TrainingProgress | TrainingCompleted | TrainingFailed
@@ -34,7 +38,7 @@ async def apply(database: Database, event: Payload) -> None:
         if model is None or model.state is not ModelState.TRAINING or _outdated(model, event):
             log.info("training event has no effect", model=event.model_arn, event_type=type(event).__name__)
             return
-        values = {"attempt": event.attempt, **_values(event)}
+        values = {"attempt": event.attempt, **_values(event, model.service)}
         match event:
             case TrainingCompleted():
                 await repository.move(session, model, ModelState.TRAINED, values)
@@ -58,7 +62,7 @@ def _outdated(model: ModelVersion, event: TrainingEvent) -> bool:
     return model.attempt is not None and event.attempt < model.attempt
 
 
-def _values(event: TrainingEvent) -> dict[str, Any]:
+def _values(event: TrainingEvent, service: Service) -> dict[str, Any]:
     match event:
         case TrainingStarted():
             return {"stage": "reading", "progress": 0.0, "training_end": None}
@@ -66,6 +70,10 @@ def _values(event: TrainingEvent) -> dict[str, Any]:
             left = event.remaining_seconds
             end = None if left is None else event.at + timedelta(seconds=left)
             return {"stage": event.stage, "progress": event.fraction, "training_end": end}
+        case TrainingFailed() if service is Service.CUSTOM_LABELS and event.code != BAD_DATA:
+            # Clients know this text, and that there is nothing to look up.
+            log.warning("training failed", model=event.model_arn, code=event.code, reason=event.message)
+            return {"status_message": SERVICE_ISSUE}
         case TrainingFailed():
             return {"status_message": event.message or f"Training failed ({event.code}).", "checks": event.checks}
         case TrainingCompleted():

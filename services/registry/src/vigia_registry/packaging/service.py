@@ -11,7 +11,7 @@ from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs import queue
 from vigia_registry.models import repository as models
 from vigia_registry.models import service as model_service
-from vigia_registry.models.domain import ModelState, ModelVersion, VersionName
+from vigia_registry.models.domain import ModelState, ModelVersion, Numbered, VersionName
 from vigia_registry.models.errors import ModelBusy, ModelNotFound, OutputForbidden, OutputUnavailable
 from vigia_registry.objects import S3Rights, fence_of
 from vigia_registry.packaging import compiler, repository
@@ -72,8 +72,8 @@ async def start(
     if model is None:
         raise ModelNotFound(project_name, version)
     if model.state is not ModelState.TRAINED:
-        status = (await model_service.get(session, owner, project_name, model.version)).status
-        raise ModelBusy(project_name, model.version, status, "packaged")
+        view = await model_service.get(session, owner, project_name, model.version)
+        raise ModelBusy(Numbered(project_name, model.version), view.named_status, "packaged")
     await _check_limits(session, limits, owner, project)
     job = _new_job(project, model, request)
     if not usable_key(job.folder + LONGEST_FILE):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.datasets import repository as datasets
+from vigia_registry.errors import Resource
 from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.jobs import queue
 from vigia_registry.models import repository as models
@@ -22,6 +23,9 @@ from vigia_registry.projects.errors import (
     ProjectNotFound,
     TooManyProjects,
 )
+from vigia_registry.settings import LimitSettings
+from vigia_registry.tags import repository as tag_rows
+from vigia_registry.tags import service as tags
 
 
 async def create(session: AsyncSession, owner: Owner, name: str, limit: int) -> Project:
@@ -96,4 +100,29 @@ async def delete(session: AsyncSession, owner: Owner, name: str) -> Project:
         raise ProjectNotEmpty(name, held, versions)
     await repository.move(session, project, ProjectState.DELETING)
     await queue.project_deletion(session, project.id)
+    return project
+
+
+async def tag(session: AsyncSession, limits: LimitSettings, owner: Owner, arn: str, given: Mapping[str, str]) -> None:
+    """Tag the project of that ARN. ProjectNotFound, TagReserved, TooManyTags."""
+    project = await _lock_by_arn(session, owner, arn)
+    await tags.put(session, Resource.PROJECT, project.arn, given, limits.tags)
+
+
+async def untag(session: AsyncSession, owner: Owner, arn: str, keys: Collection[str]) -> None:
+    """Take tags from the project of that ARN; keys that it does not have are no error. ProjectNotFound."""
+    project = await _lock_by_arn(session, owner, arn)
+    await tag_rows.remove(session, project.arn, keys)
+
+
+async def tags_of(session: AsyncSession, owner: Owner, arn: str) -> dict[str, str]:
+    """The tags of the project of that ARN, by key. ProjectNotFound."""
+    return await tag_rows.of(session, (await by_arn(session, owner, arn)).arn)
+
+
+async def _lock_by_arn(session: AsyncSession, owner: Owner, arn: str) -> Project:
+    found = await by_arn(session, owner, arn)
+    project = await repository.lock_by_id(session, found.id)
+    if project is None:
+        raise ProjectNotFound(arn)
     return project

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs import queue
 from vigia_registry.models import service as models
-from vigia_registry.models.domain import ModelState, ModelVersion, VersionName
+from vigia_registry.models.domain import ModelState, ModelVersion, Numbered, VersionName
 from vigia_registry.models.errors import ModelBusy
 from vigia_registry.pagination import Page, Pages
 from vigia_registry.projects import service as projects
@@ -68,7 +68,7 @@ async def create(
     project = await projects.lock_active(session, owner, project_name)
     view = await models.get(session, owner, project_name, version)
     if view.model.state is not ModelState.TRAINED:
-        raise ModelBusy(project_name, view.model.version, view.status, "tried out")
+        raise ModelBusy(Numbered(project_name, view.model.version), view.named_status, "tried out")
     if await repository.count(session, project.id) >= limits.trials:
         raise TooManyTrials(project_name, limits.trials)
     now = datetime.now(UTC)
@@ -139,7 +139,7 @@ async def start(session: AsyncSession, owner: Owner, trial_id: UUID) -> TrialVie
         raise TrialBusy(trial.name, trial.state, "started")
     view = await models.get(session, owner, trial.project, trial.model_version)
     if view.model.state is not ModelState.TRAINED:
-        raise ModelBusy(trial.project, trial.model_version, view.status, "tried out")
+        raise ModelBusy(Numbered(trial.project, trial.model_version), view.named_status, "tried out")
     if await repository.image_count(session, trial.id) == 0:
         raise TrialEmpty(trial.name)
     await repository.move(session, trial, TrialState.IN_PROGRESS, _RUNNING)

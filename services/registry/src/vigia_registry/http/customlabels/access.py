@@ -1,17 +1,21 @@
 """What a request asks permission for: its action, the resources it is done to, and the condition keys.
 
-As IAM's reference has it. A project that is still to be made is named with ``*`` for the time of its creation, and so
-is a model version.
+As IAM's reference has it: where it asks for two kinds of resource, both must be allowed. A project that is still to be
+made is named with ``*`` for the time of its creation, and so is a model version.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from vigia_registry.http.customlabels.call import Call
 from vigia_registry.http.customlabels.errors import SERVICE
+from vigia_registry.identity.domain import Owner
 from vigia_registry.tags import repository as tags
 from vigia_runtime.policies import Context, tag_keys
 
@@ -25,7 +29,6 @@ MEMBERS: Final[Mapping[str, str]] = {
     "ListDatasetEntries": "DatasetArn",
     "ListDatasetLabels": "DatasetArn",
     "UpdateDatasetEntries": "DatasetArn",
-    "CreateProjectVersion": "ProjectArn",
     "DescribeProjectVersions": "ProjectArn",
     "DeleteProjectVersion": "ProjectVersionArn",
     "StartProjectVersion": "ProjectVersionArn",
@@ -38,6 +41,12 @@ MEMBERS: Final[Mapping[str, str]] = {
     "UntagResource": "ResourceArn",
     "ListTagsForResource": "ResourceArn",
 }
+_NAME: Final = r"[a-zA-Z0-9_.\-]{1,255}"
+#: A project, a dataset or a model version that may exist.
+_THING: Final = re.compile(
+    rf"arn:aws:{SERVICE}:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{{12}}):project/{_NAME}"
+    rf"(/version/{_NAME}|/dataset/(train|test))?/[0-9]{{1,20}}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,12 @@ async def wanted(call: Call) -> list[Access]:
     asked = []
     async with call.deps.database.transaction() as session:
         for resource in resources(call):
-            found = {} if ANYTHING in resource else await tags.of(session, resource)
+            found = await _tags(session, call.owner, resource)
             asked.append(Access(action, resource, {**tag_keys(found), **keys}))
         copied = _copied(call)
         if copied is not None:
             # A copy is a way to read it.
-            found = await tags.of(session, copied)
+            found = await _tags(session, call.owner, copied)
             asked.append(Access(f"{SERVICE}:ListDatasetEntries", copied, tag_keys(found)))
     return asked
 
@@ -74,6 +83,10 @@ def resources(call: Call) -> list[str]:
         case "CreateProject":
             own = f"arn:aws:{SERVICE}:{call.owner.region}:{call.owner.account_id}"
             return [f"{own}:project/{_text(call.body.get('ProjectName'))}/{ANYTHING}"]
+        case "CreateProjectVersion":
+            project = _text(call.body.get("ProjectArn"))
+            version = f"{project.rpartition('/')[0]}/version/{_text(call.body.get('VersionName'))}/{ANYTHING}"
+            return [project, version]
         case "DistributeDatasetEntries":
             given = call.body.get("Datasets")
             items = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
@@ -82,6 +95,13 @@ def resources(call: Call) -> list[str]:
             return [_text(call.body.get("SourceProjectVersionArn")), _text(call.body.get("DestinationProjectArn"))]
         case _:
             return [ANYTHING]
+
+
+async def _tags(session: AsyncSession, owner: Owner, arn: str) -> dict[str, str]:
+    """Tags of a thing of the owner's; of what is another's nothing is told, and what cannot be is not looked up."""
+    named = _THING.fullmatch(arn)
+    own = named is not None and (named["region"], named["account"]) == (owner.region, owner.account_id)
+    return await tags.of(session, arn) if own else {}
 
 
 def _copied(call: Call) -> str | None:

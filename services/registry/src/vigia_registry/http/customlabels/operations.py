@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from vigia_registry.http.customlabels import dataset_operations as datasets
+from vigia_registry.http.customlabels import policy_operations as policies
 from vigia_registry.http.customlabels import project_operations as projects
+from vigia_registry.http.customlabels import tag_operations as tags
+from vigia_registry.http.customlabels import version_operations as versions
 from vigia_registry.http.customlabels.call import Call, Shape
 from vigia_registry.http.customlabels.errors import UnknownOperationError
 
@@ -26,6 +29,18 @@ OPERATIONS: Final[Mapping[str, Handler | None]] = {
     "UpdateDatasetEntries": datasets.update_dataset_entries,
     "DistributeDatasetEntries": datasets.distribute_dataset_entries,
     "DeleteDataset": datasets.delete_dataset,
+    "CreateProjectVersion": versions.create_project_version,
+    "DescribeProjectVersions": versions.describe_project_versions,
+    "CopyProjectVersion": versions.copy_project_version,
+    "DeleteProjectVersion": versions.delete_project_version,
+    "StartProjectVersion": versions.start_project_version,
+    "StopProjectVersion": versions.stop_project_version,
+    "PutProjectPolicy": policies.put_project_policy,
+    "ListProjectPolicies": policies.list_project_policies,
+    "DeleteProjectPolicy": policies.delete_project_policy,
+    "TagResource": tags.tag_resource,
+    "UntagResource": tags.untag_resource,
+    "ListTagsForResource": tags.list_tags_for_resource,
     "DetectCustomLabels": None,
 }
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from math import ceil
+from typing import Any, Final
 
 from vigia_contracts.ground_truth import Problem, with_errors
+
+from vigia_contracts.base import ObjectRef
 from vigia_registry.datasets.domain import (
     Dataset,
     DatasetKind,
@@ -16,6 +19,8 @@ from vigia_registry.datasets.domain import (
     ListedEntry,
     dataset_arn,
 )
+from vigia_registry.models.domain import ModelVersion, ModelView, VersionStatus
+from vigia_registry.policies.domain import ProjectPolicy
 from vigia_registry.projects.domain import Project, ProjectState
 
 Shape = dict[str, Any]
@@ -23,6 +28,12 @@ _LISTED = "cl-metadata"
 _STATES = {
     DatasetState.UPDATE_FAILED_ROLLBACK_IN_PROGRESS: "UPDATE_IN_PROGRESS",
     DatasetState.UPDATE_FAILED_ROLLBACK_COMPLETE: "UPDATE_FAILED",
+}
+#: What clients know these statuses by; of others the version itself says more.
+_STATUS_TEXTS: Final = {
+    VersionStatus.TRAINING_COMPLETED: "The model is ready to run.",
+    VersionStatus.COPYING_COMPLETED: "The model was copied and is ready to run.",
+    VersionStatus.STOPPED: "The model has stopped running.",
 }
 
 
@@ -92,6 +103,76 @@ def dataset_label(label: LabelUse) -> Shape:
     """DatasetLabelDescription."""
     boxes = {"BoundingBoxCount": label.boxed} if label.boxed else {}
     return {"LabelName": label.name, "LabelStats": {"EntryCount": label.images, **boxes}}
+
+
+def version_description(view: ModelView) -> Shape:
+    """ProjectVersionDescription."""
+    model, status = view.model, view.version_status
+    told: Shape = {
+        "ProjectVersionArn": model.arn,
+        "CreationTimestamp": epoch(model.created_at),
+        "Status": status.value,
+        "StatusMessage": _STATUS_TEXTS.get(status, view.status_message),
+        "OutputConfig": {"S3Bucket": model.output.bucket, "S3KeyPrefix": model.output.prefix},
+        "Feature": "CUSTOM_LABELS",
+        "MinInferenceUnits": view.min_units,
+        "MaxInferenceUnits": view.max_units,
+        "KmsKeyId": model.kms_key_id,
+        "SourceProjectVersionArn": model.source_arn,
+        "VersionDescription": model.description,
+        **_results(model),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _results(model: ModelVersion) -> Shape:
+    """What training took, told and left; nothing of it while it runs, nor where the fault was ours."""
+    checks, metrics = model.checks, model.metrics
+    told: Shape = {}
+    if checks is not None:
+        told["ManifestSummary"] = _manifest(checks.summary)
+    if metrics is not None:
+        told["BillableTrainingTimeInSeconds"] = None if model.training_seconds is None else ceil(model.training_seconds)
+        told["TrainingEndTimestamp"] = None if model.evaluation_ended_at is None else epoch(model.evaluation_ended_at)
+        told["EvaluationResult"] = {"F1Score": metrics.f1}
+        if model.evaluation_result is not None:
+            told["EvaluationResult"]["Summary"] = _manifest(model.evaluation_result)
+    if checks is None and metrics is None:
+        return told
+    given = model.given
+    # Of a copy nobody says any more what it was trained on.
+    training, testing = {}, {}
+    if model.source_arn is None:
+        split = model.test_manifest is None
+        training["Input"] = _assets(None if given is None else given.training)
+        testing["Input"] = {**_assets(None if given is None else given.testing), "AutoCreate": split}
+    if model.training_snapshot is not None:
+        training["Output"] = _assets(model.training_snapshot)
+    if model.evaluation_manifest is not None:
+        testing["Output"] = _assets(model.evaluation_manifest)
+    if checks is not None:
+        training["Validation"], testing["Validation"] = _assets(checks.training), _assets(checks.testing)
+    return {**told, "TrainingDataResult": training, "TestingDataResult": testing}
+
+
+def _assets(ref: ObjectRef | None) -> Shape:
+    return {"Assets": [] if ref is None else [{"GroundTruthManifest": _manifest(ref)}]}
+
+
+def _manifest(ref: ObjectRef) -> Shape:
+    return {"S3Object": {"Bucket": ref.bucket, "Name": ref.key}}
+
+
+def policy(project_arn: str, policy: ProjectPolicy) -> Shape:
+    """ProjectPolicy."""
+    return {
+        "ProjectArn": project_arn,
+        "PolicyName": policy.name,
+        "PolicyRevisionId": policy.revision_id,
+        "PolicyDocument": policy.document,
+        "CreationTimestamp": epoch(policy.created_at),
+        "LastUpdatedTimestamp": epoch(policy.updated_at),
+    }
 
 
 def page(member: str, items: list[Any], next_token: str | None) -> Shape:

@@ -10,7 +10,7 @@ from vigia_registry.http.lookoutvision import shapes, validation
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.shapes import Shape
 from vigia_registry.models import service as models
-from vigia_registry.models.domain import ModelRequest, VersionName
+from vigia_registry.models.domain import AwsStatus, ModelRequest, Numbered, VersionName
 
 
 async def create_model(call: Call) -> Shape:
@@ -19,7 +19,7 @@ async def create_model(call: Call) -> Shape:
     request = ModelRequest(
         output=validation.s3_location(_location(call.body.get("OutputConfig")), "outputConfig.s3Location"),
         description=validation.description(call.body.get("Description")),
-        kms_key_id=validation.kms_key(call.body.get("KmsKeyId")),
+        kms_key_id=members.kms_key(call.body.get("KmsKeyId")),
         tags=validation.tags(call.body.get("Tags")),
     )
     settings = call.deps.settings
@@ -68,8 +68,8 @@ async def start_model(call: Call) -> Shape:
 
     async def action(session: AsyncSession) -> Shape:
         limits = call.deps.settings.limits
-        status = await models.start(session, limits, call.owner, name, version, least, most)
-        return {"Status": status.value}
+        view = await models.start(session, limits, call.owner, Numbered(name, version), least, most)
+        return {"Status": view.status.value}
 
     return await call.once(Resource.MODEL, f"{name}/{version}", action)
 
@@ -79,7 +79,9 @@ async def stop_model(call: Call) -> Shape:
     name, version = _model(call)
 
     async def action(session: AsyncSession) -> Shape:
-        return {"Status": (await models.stop(session, call.owner, name, version)).value}
+        await models.stop(session, call.owner, Numbered(name, version))
+        # Also of one that failed to start, and so has nothing to stop: the protocol has no other word for an answer.
+        return {"Status": AwsStatus.STOPPING_HOSTING.value}
 
     return await call.once(Resource.MODEL, f"{name}/{version}", action)
 
@@ -91,7 +93,7 @@ async def delete_model(call: Call) -> Shape:
         raise members.invalid(version, "modelVersion", "Member must be a version number; latest is not allowed")
 
     async def action(session: AsyncSession) -> Shape:
-        return {"ModelArn": (await models.delete(session, call.owner, name, version)).arn}
+        return {"ModelArn": (await models.delete(session, call.owner, Numbered(name, version))).arn}
 
     return await call.once(Resource.MODEL, f"{name}/{version}", action)
 

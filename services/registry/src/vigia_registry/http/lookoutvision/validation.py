@@ -21,7 +21,6 @@ MODEL_VERSION: Final = re.compile(r"([1-9][0-9]*|latest)")
 _PAGE_TOKEN: Final = re.compile(r"[a-zA-Z0-9/+=]+")
 _BUCKET: Final = re.compile(r"[0-9A-Za-z\.\-_]*")
 _KEY: Final = re.compile(r"([a-zA-Z0-9!_.*'()-][/a-zA-Z0-9!_.*'()-]*)?")
-_KMS_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,2048}")
 _MOST_TAGS: Final = 200
 _JOB_NAME: Final = re.compile(r"[a-zA-Z0-9-]+")
 _COMPONENT_NAME: Final = re.compile(r"[a-zA-Z0-9-_.]+")
@@ -128,11 +127,6 @@ def s3_location(value: object, name: str) -> OutputLocation:
 def description(value: object) -> str | None:
     """A model version's description."""
     return optional_text(value, "description", 1, 500, _DESCRIPTION)
-
-
-def kms_key(value: object) -> str | None:
-    """The name of an encryption key."""
-    return optional_text(value, "kmsKeyId", 1, 2048, _KMS_KEY)
 
 
 def tags(value: object, where: str = "tags") -> dict[str, str]:

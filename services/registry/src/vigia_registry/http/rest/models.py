@@ -14,7 +14,7 @@ from vigia_registry.hosting import overview
 from vigia_registry.hosting.domain import Desired, Observed
 from vigia_registry.hosting.versions import Report
 from vigia_registry.http.rest.caller import Action, Answer, Cursor, Door, Limit, problems
-from vigia_registry.identity.domain import Owner
+from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.models import reports
 from vigia_registry.models import service as models
 from vigia_registry.models.domain import AwsStatus, ModelState, ModelView
@@ -74,6 +74,7 @@ class TritonItem(Answer):
 
 
 class HostingItem(Answer):
+    service: Service = Field(description="whose project it is: lookoutvision, or rekognition, which is Custom Labels")
     project: str
     model_version: str
     arn: str
@@ -171,4 +172,4 @@ def _units(view: ModelView) -> Units | None:
 
 def _hosting(found: overview.HostedVersion) -> HostingItem:
     values = asdict(found)
-    return HostingItem(**{**values, "model_version": str(found.version)})
+    return HostingItem(**{**values, "model_version": found.version})

@@ -46,6 +46,7 @@ def upgrade() -> None:
     op.create_unique_constraint(
         op.f("uq_model_versions_project_id_name"), "model_versions", ["project_id", "name"], schema=SCHEMA
     )
+    op.alter_column("model_versions", "training_manifest", nullable=True, schema=SCHEMA)
     _states(", 'COPYING', 'COPYING_FAILED'")
     for column in (sa.Column("fault", sa.String(16)), sa.Column("stats", JSONB)):
         op.add_column("datasets", column, schema=SCHEMA)
@@ -74,6 +75,7 @@ def downgrade() -> None:
     for name in ("stats", "fault"):
         op.drop_column("datasets", name, schema=SCHEMA)
     _states("")
+    op.alter_column("model_versions", "training_manifest", nullable=False, schema=SCHEMA)
     op.drop_constraint(op.f("uq_model_versions_project_id_name"), "model_versions", schema=SCHEMA)
     for name in ("name", "source_arn", "given", "checks", "training_snapshot", "training_seconds"):
         op.drop_column("model_versions", name, schema=SCHEMA)
