@@ -164,7 +164,9 @@ def test_objects_that_are_hardly_seen_are_told_of_before_the_long_part() -> None
             Task(ARN, "boards", "1", Boards(lines, {}).manifest, boards.manifest),
             boards.read,
             few,
-            lambda stage, share: told.extend(log["warning"] for log in logs if stage == "training" and "warning" in log),
+            lambda stage, share: told.extend(
+                log["warning"] for log in logs if stage == "training" and "warning" in log
+            ),
         )
     twins, warning = result.metrics.warnings  # the same boards test
     assert "near-duplicates" in twins
