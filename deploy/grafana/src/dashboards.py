@@ -266,7 +266,10 @@ def pipeline() -> Dashboard:
             lines(
                 "Inference units",
                 "short",
-                promql("sum by (service, project, version) (vigia_hosting_units_desired)", "{{project}} {{version}} desired"),
+                promql(
+                    "sum by (service, project, version) (vigia_hosting_units_desired)",
+                    "{{project}} {{version}} desired",
+                ),
                 promql(
                     "sum by (service, project, version) (vigia_hosting_units_in_service)",
                     "{{project}} {{version}} in service",

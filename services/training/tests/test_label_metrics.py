@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from vigia_training.domain.annotations import Annotation, Boxed
-from vigia_training.domain.label_evaluation import measure_labels
+from vigia_training.domain.label_evaluation import measure_labels, summary
 from vigia_training.domain.label_metrics import average_precision, best, claims, match
 from vigia_training.domain.label_outcomes import Examined
 from vigia_vision import Box, Finding
@@ -31,6 +34,69 @@ def test_the_threshold_is_where_f1_is_best() -> None:
     nothing = best(claims([0.9], [False], 2))
     assert (nothing.threshold, nothing.f1) == (0.5, 0.0)
     assert best(claims([], [], 3)).recall == 0
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "missed", "precision", "recall", "f1"),
+    [
+        (8, 1, 0, 0.89, 1.0, 0.94),
+        (8, 5, 0, 0.62, 1.0, 0.76),
+        (5, 0, 3, 1.0, 0.62, 0.77),
+        (8, 0, 0, 1.0, 1.0, 1.0),
+        (9, 1, 0, 0.9, 1.0, 0.947),
+        (3, 7, 0, 0.3, 1.0, 0.46),
+        (19, 1, 76, 0.95, 0.2, 0.33),
+    ],
+)
+def test_the_examples_of_custom_labels_guide(
+    right: int, wrong: int, missed: int, precision: float, recall: float, f1: float
+) -> None:
+    found = best(claims([0.9] * (right + wrong), [True] * right + [False] * wrong, right + missed))
+    assert (found.precision, found.recall, found.f1) == pytest.approx((precision, recall, f1), abs=0.006)
+
+
+def test_the_summary_of_custom_labels_guide_to_its_last_digit() -> None:
+    def seen(label: str, count: int, *said: str) -> list[Examined]:
+        findings = tuple(Finding(name, 0.9) for name in said)
+        return [Examined(Annotation(1, "s3://b/1.jpg", (label,), None), 10, 10, findings)] * count
+
+    results = [*seen("CAP", 381, "CAP"), *seen("CAP", 9, "WATCH"), *seen("WATCH", 227, "WATCH")]
+    results += seen("WATCH", 7, "CAP")
+    metrics = measure_labels(results, ["CAP", "WATCH"], "classification", 5216)
+    at = datetime(2019, 11, 21, 7, 30, 23, 910943, UTC)
+    document = json.loads(summary(results, metrics, "classification", "arn", at))
+    overall = document["AggregatedEvaluationResults"]
+    assert {name: overall[name] for name in ("F1Score", "Precision", "Recall")} == {
+        "F1Score": 0.9726959470546408,
+        "Precision": 0.9719115848331294,
+        "Recall": 0.9735042735042735,
+    }
+    assert overall["ConfusionMatrix"] == [
+        {"GroundTruthLabel": "CAP", "PredictedLabel": "CAP", "Value": 381 / 390},
+        {"GroundTruthLabel": "CAP", "PredictedLabel": "WATCH", "Value": 9 / 390},
+        {"GroundTruthLabel": "WATCH", "PredictedLabel": "CAP", "Value": 7 / 234},
+        {"GroundTruthLabel": "WATCH", "PredictedLabel": "WATCH", "Value": 227 / 234},
+    ]
+    assert document["EvaluationDetails"] == {
+        "EvaluationEndTimestamp": "2019-11-21T07:30:23.910943",
+        "Labels": ["CAP", "WATCH"],
+        "NumberOfTestingImages": 624,
+        "NumberOfTrainingImages": 5216,
+        "ProjectVersionArn": "arn",
+    }
+    cap, watch = document["LabelEvaluationResults"]
+    for label, name, images in ((cap, "CAP", 390), (watch, "WATCH", 234)):
+        assert (label["Label"], label["NumberOfTestingImages"], len(label["Metrics"])) == (name, images, 4)
+    assert {name: cap["Metrics"][name] for name in ("F1Score", "Precision", "Recall")} == {
+        "F1Score": 0.9794344473007711,
+        "Precision": 0.9819587628865979,
+        "Recall": 0.9769230769230769,
+    }
+    assert {name: watch["Metrics"][name] for name in ("F1Score", "Precision", "Recall")} == {
+        "F1Score": 0.9659574468085106,
+        "Precision": 0.961864406779661,
+        "Recall": 0.9700854700854701,
+    }
 
 
 def test_claims_that_are_equally_sure_count_together() -> None:

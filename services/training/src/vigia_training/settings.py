@@ -7,10 +7,14 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from vigia_contracts.ground_truth import LineLimits
 from vigia_runtime.settings import Group, KafkaSettings, ObjectSettings, ServiceSettings, service_config
 from vigia_training.adapters.machine import cores
+from vigia_training.domain.given import ManifestLimits
 from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, DeviceName, Precision
 from vigia_training.learning.label_budget import ClassificationBudget, DetectionBudget
+
+_LIMITS = ManifestLimits()
 
 
 class LearningSettings(Group):
@@ -69,6 +73,23 @@ class LearningSettings(Group):
         return ClassificationBudget(self.classification_images, self.classification_iterations)
 
 
+class ManifestSettings(Group):
+    """What a Custom Labels training may be given."""
+
+    manifest_bytes: int = Field(default=_LIMITS.manifest_bytes, ge=1, description="of one manifest")
+    lines: int = Field(default=_LIMITS.lines, ge=1, description="of one manifest: images of a dataset")
+    labels: int = Field(default=_LIMITS.labels, ge=2, description="different ones in one manifest")
+    boxes: int = Field(default=_LIMITS.line.boxes, ge=1, description="on one image")
+    image_bytes: int = Field(default=_LIMITS.image_bytes, ge=1, description="of one image")
+    aspect: float = Field(default=_LIMITS.aspect, ge=1, description="an image's longer side in shorter ones")
+
+    @property
+    def limits(self) -> ManifestLimits:
+        """The limits as they are checked."""
+        line = LineLimits(boxes=self.boxes)
+        return ManifestLimits(self.manifest_bytes, self.lines, self.labels, self.image_bytes, self.aspect, line)
+
+
 class Settings(ServiceSettings):
     """``VIGIA_TRAINING_…``"""
 
@@ -76,6 +97,7 @@ class Settings(ServiceSettings):
     kafka: KafkaSettings
     objects: ObjectSettings
     learning: LearningSettings = LearningSettings()
+    manifests: ManifestSettings = ManifestSettings()
     max_attempts: int = Field(default=3, ge=1, description="how often a job that ends its process is begun")
 
 

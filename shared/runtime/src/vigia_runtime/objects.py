@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -111,7 +111,7 @@ class ObjectStore:
 
     async def get_stream(
         self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024, version_id: str | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The object's bytes in chunks of about ``chunk_bytes``; a sealed one in one piece."""
         first = True
         async with self._errors(bucket, _usable(bucket, key)):

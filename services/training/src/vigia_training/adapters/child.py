@@ -104,6 +104,7 @@ def _outcome(request: TrainingRequest, attempt: int, final: dict[str, Any], code
                 attempt=attempt,
                 code="bad_data",
                 message=final["message"][:2000],
+                checks=final.get("checks"),
                 failed_at=now,
             )
         case "transient":

@@ -3,46 +3,86 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
 
 from vigia_contracts.base import ObjectRef
-from vigia_contracts.training import TrainingRequest
+from vigia_contracts.training import ManifestChecks, TrainingRequest
 from vigia_runtime.errors import AccessDenied, NotFound
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.sealing import Seal, UnknownKey
 from vigia_training.adapters.records import under
 from vigia_training.app.train import Result, Task
+from vigia_training.app.validation import CheckFiles
 from vigia_training.domain.dataset import split_uri
-from vigia_training.domain.errors import BadData
+from vigia_training.domain.errors import BadData, Unreadable
+from vigia_training.domain.given import NO_ACCESS, NO_OUTPUT, TOO_LARGE, UNREADABLE, ManifestLimits
 from vigia_vision.artifact import MANIFEST_FILE
 
 _TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8", ".jpg": "image/jpeg", ".png": "image/png"}
+#: Bytes that sealing adds to an object, at most.
+_SEALED_MORE = 4096
 
 
-def reader(store: ObjectStore, loop: asyncio.AbstractEventLoop) -> Callable[[str], bytes]:
-    """A reader for threads other than the loop's. BadData for an object that is missing or may not be read."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where the artifact's manifest.json and the evaluation lie; ``training_snapshot`` where there is one."""
+
+    artifact: ObjectRef
+    evaluation_manifest: ObjectRef
+    evaluation_result: ObjectRef
+    training_snapshot: ObjectRef | None
+
+
+def reader(
+    store: ObjectStore, loop: asyncio.AbstractEventLoop, most_bytes: int | None = None
+) -> Callable[[str], bytes]:
+    """A reader for threads other than the loop's.
+
+    Unreadable for an object that is missing, that may not be read, or that has more than ``most_bytes``.
+    """
 
     def read(uri: str) -> bytes:
         bucket, key = split_uri(uri)
         try:
-            return asyncio.run_coroutine_threadsafe(store.get(bucket, key), loop).result()
+            content = store.get(bucket, key) if most_bytes is None else _bounded(store, bucket, key, most_bytes)
+            return asyncio.run_coroutine_threadsafe(content, loop).result()
         except NotFound as error:
-            raise BadData(f"{uri}: it does not exist") from error
+            raise Unreadable(f"{uri}: it does not exist") from error
         except AccessDenied as error:
-            raise BadData(f"{uri}: it may not be read") from error
+            raise Unreadable(f"{uri}: it may not be read", denied=True) from error
 
     return read
 
 
-async def task_of(store: ObjectStore, request: TrainingRequest) -> Task:
-    """Reads the job's manifest snapshots."""
+async def _bounded(store: ObjectStore, bucket: str, key: str, most: int) -> bytes:
+    """The object's bytes; of one with more than ``most`` no more than it takes to see that."""
+    data = bytearray()
+    async with aclosing(store.get_stream(bucket, key)) as chunks:
+        async for chunk in chunks:
+            data += chunk
+            if len(data) > most:
+                raise BadData(f"s3://{bucket}/{key}: it has more than {most} bytes")
+    return bytes(data)
+
+
+async def task_of(store: ObjectStore, request: TrainingRequest, limits: ManifestLimits) -> Task:
+    """Reads the job's manifest snapshots. BadData says in Custom Labels' words why one cannot be read."""
+    custom = request.service == "rekognition"
 
     async def fetch(ref: ObjectRef) -> bytes:
         try:
+            if custom and (await store.head(ref.bucket, ref.key)).size > limits.manifest_bytes + _SEALED_MORE:
+                raise BadData(TOO_LARGE)
             return await store.get(ref.bucket, ref.key, ref.version_id)
-        except (NotFound, AccessDenied) as error:
-            raise BadData(error.message) from error
+        except NotFound as error:
+            raise BadData(UNREADABLE if custom else error.message) from error
+        except AccessDenied as error:
+            raise BadData(NO_ACCESS if custom else error.message) from error
 
+    if custom:
+        await _check_output(store, request)
     return Task(
         arn=request.model_arn,
         project=request.project,
@@ -53,14 +93,25 @@ async def task_of(store: ObjectStore, request: TrainingRequest) -> Task:
     )
 
 
-async def store_result(
-    store: ObjectStore, request: TrainingRequest, result: Result
-) -> tuple[ObjectRef, ObjectRef, ObjectRef]:
-    """Writes artifact (sealed) and evaluation (for the customer to read, as the output bucket keeps it).
+async def _check_output(store: ObjectStore, request: TrainingRequest) -> None:
+    """BadData where nothing could be written, before there is anything to write."""
+    try:
+        there = await store.bucket_exists(request.output.bucket)
+    except AccessDenied:
+        there = False
+    if not there:
+        raise BadData(NO_OUTPUT)
 
-    References to manifest.json, evaluation manifest, evaluation result. BadData.
-    """
-    home, output = request.artifact_prefix, request.output
+
+async def store_checks(store: ObjectStore, request: TrainingRequest, files: CheckFiles) -> ManifestChecks:
+    """Writes what came of checking a Custom Labels training's manifests, for the customer to read. BadData."""
+    summary, training, testing = await _write(store, request, files.named(_name(request)))
+    return ManifestChecks(summary=summary, training=training, testing=testing)
+
+
+async def store_result(store: ObjectStore, request: TrainingRequest, result: Result) -> Stored:
+    """Writes artifact (sealed) and evaluation (for the customer to read, as the output bucket keeps it). BadData."""
+    home = request.artifact_prefix
     seal = Seal(request.account_id, request.kms_key_id)
     try:
         store.check(seal)
@@ -72,11 +123,23 @@ async def store_result(
         ref = await store.put(home.bucket, under(home.prefix, f"{result.artifact.folder}/{name}"), content, kind, seal)
         manifest = ref if name == MANIFEST_FILE else manifest
     assert manifest is not None
-    refs = []
-    for name, content in result.evaluation_files(f"{request.project}-{request.model_version}").items():
+    refs = await _write(store, request, result.evaluation_files(_name(request)))
+    return Stored(manifest, refs[0], refs[1], None if result.training_snapshot is None else refs[2])
+
+
+async def _write(store: ObjectStore, request: TrainingRequest, files: Mapping[str, bytes]) -> list[ObjectRef]:
+    """Files of the customer's, where they are wanted. BadData."""
+    output, refs = request.output, []
+    for name, content in files.items():
         kind = _TYPES[name[name.rfind(".") :]]
         try:
             refs.append(await store.put(output.bucket, under(output.prefix, name), content, kind))
         except (NotFound, AccessDenied) as error:
-            raise BadData(f"the output cannot be written: {error.message}") from error
-    return manifest, refs[0], refs[1]
+            custom = request.service == "rekognition"
+            raise BadData(NO_OUTPUT if custom else f"the output cannot be written: {error.message}") from error
+    return refs
+
+
+def _name(request: TrainingRequest) -> str:
+    """What the names of the customer's files end with."""
+    return f"{request.project}-{request.model_version}"

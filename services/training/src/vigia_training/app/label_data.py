@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,18 @@ class Learnt:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What was read: of every image by its address width and height, and its thumbnail."""
+
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    thumbnails: dict[str, Thumbnail] = field(default_factory=dict)
+
+    def of(self, annotations: Sequence[Annotation]) -> NDArray[np.float32]:
+        """The thumbnails ``[N, 144]`` of images, in their order."""
+        return np.stack([self.thumbnails[one.uri] for one in annotations])
+
+
 def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> LabelData:
     """Both datasets, every image read once: bad ones fail the job before the long part, several named at once."""
     given = parse_annotations(task.training_manifest)
@@ -69,16 +81,31 @@ def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> Labe
     labels = labels_in(learn, kind, logos)
     if test is not None:
         _can_test(test, labels, kind)
+    images = _read([*learn, *(test or ())], read, tell)
+    data = divide(kind, labels, learn, test, images, task.seed, logos)
+    if test is None:
+        _can_test(data.test, labels, kind)
+    return data
+
+
+def divide(
+    kind: LabelKind,
+    labels: tuple[str, ...],
+    learn: list[Annotation],
+    test: list[Annotation] | None,
+    images: Images,
+    seed: int,
+    logos: bool = False,
+) -> LabelData:
+    """What is learnt from and what tests; without ``test`` a fifth of ``learn`` does, images of one part together."""
     everything = [*learn, *(test or ())]
-    images = _read(everything, read, tell)
-    groups = group(images.thumbnails, [one.part for one in everything])
+    groups = group(images.of(everything), [one.part for one in everything])
     learning = list(range(len(learn)))
     if test is not None:
         warnings = shown_twice(groups, len(learn))
     else:
-        learning, testing, warnings = _divide([one.names(kind) for one in everything], groups, task.seed)
+        learning, testing, warnings = _divide([one.names(kind) for one in everything], groups, seed)
         test = [everything[i] for i in testing]
-        _can_test(test, labels, kind)
     return LabelData(
         kind=kind,
         labels=labels,
@@ -120,19 +147,10 @@ def _divide(
     return learning, testing, [warning]
 
 
-@dataclass(frozen=True, slots=True)
-class _Images:
-    """What was read: thumbnails ``[N, 144]`` in the order given, width and height by address."""
-
-    thumbnails: NDArray[np.float32]
-    sizes: dict[str, tuple[int, int]]
-
-
-def _read(annotations: Sequence[Annotation], read: Read, tell: Callable[[float], None]) -> _Images:
+def _read(annotations: Sequence[Annotation], read: Read, tell: Callable[[float], None]) -> Images:
     """Every image once. BadData names several that are wrong: each try costs the customer a round."""
     images = list({one.uri: one for one in annotations}.values())
-    sizes: dict[str, tuple[int, int]] = {}
-    thumbnails: dict[str, Thumbnail] = {}
+    seen = Images()
     problems: list[str] = []
     for number, found in enumerate(in_order(lambda one: _checked(one, read), images), 1):
         if isinstance(found, BadData):
@@ -140,12 +158,12 @@ def _read(annotations: Sequence[Annotation], read: Read, tell: Callable[[float],
             if len(problems) == _MOST_PROBLEMS:
                 break
         else:
-            sizes[images[number - 1].uri], thumbnails[images[number - 1].uri] = found
+            seen.sizes[images[number - 1].uri], seen.thumbnails[images[number - 1].uri] = found
         tell(number / len(images))
     if problems:
         many = f"{len(problems)}{' or more' if len(problems) == _MOST_PROBLEMS else ''} images cannot be used: "
         raise BadData((many if len(problems) > 1 else "") + "; ".join(problems))
-    return _Images(np.stack([thumbnails[one.uri] for one in annotations]), sizes)
+    return seen
 
 
 def _checked(annotation: Annotation, read: Read) -> tuple[tuple[int, int], Thumbnail] | BadData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from vigia_training.app.classifier import learn_classifier
 from vigia_training.app.detector import learn_detector
 from vigia_training.app.digests import Digesting
 from vigia_training.app.images import Read
-from vigia_training.app.label_data import read_datasets
+from vigia_training.app.label_data import LabelData, read_datasets
 from vigia_training.app.provenance import fingerprint, provenance
 from vigia_training.app.report_labels import label_report_files
 from vigia_training.app.train import Options, Progress, Result, Task
@@ -46,7 +46,14 @@ def train_labels(task: Task, read: Read, options: Options, tell: Progress) -> Re
     torch.manual_seed(task.seed)
     read = Digesting(read)
     data = read_datasets(task, read, lambda share: tell("reading", share))
-    told = provenance(task, options, read.digests, device_of(options.device))
+    return learn_labels(task, data, read, read.digests, options, tell)
+
+
+def learn_labels(
+    task: Task, data: LabelData, read: Read, digests: Mapping[str, str], options: Options, tell: Progress
+) -> Result:
+    """All of it that comes after the images were read and checked; ``digests`` are theirs."""
+    told = provenance(task, options, digests, device_of(options.device))
     options = replace(options, checkpoints=options.checkpoints.of(fingerprint(options, told)))
     learn = learn_brand if data.logos else learn_detector if data.kind == "object-detection" else learn_classifier
     learnt = learn(data, read, task, options, lambda share: tell("training", share))
@@ -91,7 +98,7 @@ def train_labels(task: Task, read: Read, options: Options, tell: Progress) -> Re
         metrics=metrics,
         contract=draft.input,
         sizes=data.sizes,
-        digests=read.digests,
+        digests=digests,
         provenance=draft.provenance,
         notes=metrics.warnings,
     )
@@ -102,6 +109,7 @@ def train_labels(task: Task, read: Read, options: Options, tell: Progress) -> Re
         evaluation_manifest=snapshot(results, data.labels, data.kind, by_name, at),
         evaluation_result=summary(results, metrics, data.kind, task.arn, at),
         report=label_report_files(evaluated, read),
+        at=at,
     )
 
 

@@ -13,7 +13,8 @@ from vigia_training.app.any_kind import wants
 from vigia_training.app.classifier import CLASSIFIER_SIDE
 from vigia_training.app.images import Read
 from vigia_training.app.train import Options, Task
-from vigia_training.domain.annotations import kind_of, labels_in, parse_annotations, shows_logos, usable
+from vigia_training.app.validation import Datasets
+from vigia_training.domain.annotations import Annotation, kind_of, labels_in, parse_annotations, shows_logos, usable
 from vigia_training.domain.dataset import parse_manifest
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.estimate import MB, Estimate, Machine, Speed, Work, check
@@ -49,7 +50,37 @@ def preflight(task: Task, read: Read, options: Options, machine: Machine, second
     BadData as the training would raise it, and TooMuch where this machine cannot do it, within ``seconds``.
     """
     backbone = load_backbone(options.backbone_name, options.backbone_file)
-    sketch = (_labelling if wants(task) else _judging)(task, read, backbone, options)
+    if not wants(task):
+        return _checked(_judging(task, read, backbone, options), backbone, options, machine, seconds)
+    given = parse_annotations(task.training_manifest)
+    tested = None if task.test_manifest is None else parse_annotations(task.test_manifest)
+    logos = tested is not None and shows_logos(given, tested)
+    kind: LabelKind = "object-detection" if logos else kind_of(given)
+    learn = given if logos else usable(given, kind)
+    labels = labels_in(learn, kind, logos)
+    testing = None if tested is None else len(usable(tested, kind))
+    sketch = _labelling(learn, testing, len(labels), kind, read, backbone, options)
+    return _checked(sketch, backbone, options, machine, seconds)
+
+
+def preflight_datasets(
+    datasets: Datasets, read: Read, options: Options, machine: Machine, seconds: float
+) -> Estimate | None:
+    """The same of a Custom Labels training, by the lines of its manifests."""
+    cases, testing = datasets.cases, datasets.testing
+    learn = cases.learnable(datasets.training.valid)
+    labels = len(cases.taught(learn))
+    if labels < cases.least_labels:
+        return None
+    backbone = load_backbone(options.backbone_name, options.backbone_file)
+    tested = None if testing is None else len(usable(testing.valid, cases.kind))
+    sketch = _labelling(learn, tested, labels, cases.kind, read, backbone, options)
+    return _checked(sketch, backbone, options, machine, seconds)
+
+
+def _checked(
+    sketch: tuple[Work, float] | None, backbone: Backbone, options: Options, machine: Machine, seconds: float
+) -> Estimate | None:
     if sketch is None:
         return None
     work, load = sketch
@@ -132,25 +163,27 @@ def _judging(task: Task, read: Read, backbone: Backbone, options: Options) -> tu
     return work, look.seconds
 
 
-def _labelling(task: Task, read: Read, backbone: Backbone, options: Options) -> tuple[Work, float] | None:
+def _labelling(
+    learn: Sequence[Annotation],
+    tested: int | None,
+    labels: int,
+    kind: LabelKind,
+    read: Read,
+    backbone: Backbone,
+    options: Options,
+) -> tuple[Work, float] | None:
     """The same of a model that gives labels."""
-    given = parse_annotations(task.training_manifest)
-    tested = None if task.test_manifest is None else parse_annotations(task.test_manifest)
-    logos = tested is not None and shows_logos(given, tested)
-    kind: LabelKind = "object-detection" if logos else kind_of(given)
-    learn = given if logos else usable(given, kind)
-    labels = labels_in(learn, kind, logos)
     look = _look([one.uri for one in learn], read)
     if look is None:
         return None
-    count, testing = _divided(len(learn), None if tested is None else len(usable(tested, kind)))
+    count, testing = _divided(len(learn), tested)
     work = Work(
         kind="classification",
         learn=count,
         test=testing,
         kept=count,
         masked=0,
-        labels=len(labels),
+        labels=labels,
         pool=2 * options.classification.pool_size(count),
         steps=2 * options.classification.iterations,
         batch=32 * CLASSIFIER_SIDE**2 / MB,

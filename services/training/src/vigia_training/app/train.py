@@ -87,20 +87,36 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a training gives: the artifact, its metrics, the two evaluation files, and a report to read."""
+    """What a training gives: the artifact, its metrics, the two evaluation files, and a report to read.
+
+    ``training_snapshot``: of a Custom Labels model the images that it learnt from; its files have the names of that
+    service's guide. ``at``: when it was evaluated.
+    """
 
     artifact: Artifact
     metrics: ModelMetrics
     evaluation_manifest: bytes
     evaluation_result: bytes
+    at: datetime
     report: ReportFiles | None = None
+    training_snapshot: bytes | None = None
 
     def evaluation_files(self, name: str) -> dict[str, bytes]:
-        """All but the artifact by file name, which ends with ``name``; evaluation manifest and result come first."""
-        files = {
-            f"EvaluationManifest-{name}.json": self.evaluation_manifest,
-            f"EvaluationResult-{name}.json": self.evaluation_result,
-        }
+        """All but the artifact by file name, which ends with ``name``.
+
+        Evaluation manifest and result come first, then the training snapshot where there is one.
+        """
+        if self.training_snapshot is None:
+            files = {
+                f"EvaluationManifest-{name}.json": self.evaluation_manifest,
+                f"EvaluationResult-{name}.json": self.evaluation_result,
+            }
+        else:
+            files = {
+                f"TestingGroundTruth-{name}.json": self.evaluation_manifest,
+                f"EvaluationResultSummary-{name}.json": self.evaluation_result,
+                f"TrainingGroundTruth-{name}.json": self.training_snapshot,
+            }
         if self.report is not None:
             files[f"EvaluationReport-{name}.html"] = self.report.html
             files[f"EvaluationReport-{name}.json"] = self.report.json
@@ -181,6 +197,7 @@ def train(task: Task, read: Read, options: Options, tell: Progress) -> Result:
         evaluation_manifest=evaluation_manifest(results, task.arn, task.project, task.version, at),
         evaluation_result=evaluation_result(metrics, bool(draft.labels), task.arn, at),
         report=report_files(evaluated, show, draft.labels),
+        at=at,
     )
 
 

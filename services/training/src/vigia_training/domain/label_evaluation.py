@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from vigia_contracts.training import LabelMetrics, ModelMetrics
-from vigia_training.domain.annotations import BOXES, IMAGE_LABEL
+from vigia_training.domain.annotations import BOXES, IMAGE_LABEL, Annotation
 from vigia_training.domain.label_metrics import average_precision, best
 from vigia_training.domain.label_outcomes import Examined, by_label, claims_of, matches
 from vigia_vision import Finding
@@ -78,13 +78,27 @@ def snapshot(
     return b"".join(json.dumps(line(r, labels, thresholds, _time(at))).encode() + b"\n" for r in results)
 
 
-def _labels_line(
-    result: Examined, labels: Sequence[str], thresholds: Mapping[str, float], at: str
-) -> dict[str, object]:
-    line: dict[str, object] = {"source-ref": result.annotation.uri}
-    for number, name in enumerate(result.annotation.labels):
-        line[f"rekognition-custom-labels-training-{number}"] = 1
-        line[f"rekognition-custom-labels-training-{number}-metadata"] = {
+def training_snapshot(
+    learnt: Sequence[Annotation],
+    labels: Sequence[str],
+    kind: LabelKind,
+    sizes: Mapping[str, tuple[int, int]],
+    at: datetime,
+) -> bytes:
+    """One JSON line per image that was learnt from: what it is. Of an image of a logo alone that is its label."""
+    lines = []
+    for one in learnt:
+        boxed = kind == "object-detection" and one.boxes is not None
+        truth = _true_boxes(one, labels, *sizes[one.uri], _time(at)) if boxed else _true_labels(one, _time(at))
+        lines.append(json.dumps({"source-ref": one.uri, **truth}).encode() + b"\n")
+    return b"".join(lines)
+
+
+def _true_labels(annotation: Annotation, at: str) -> dict[str, object]:
+    truth: dict[str, object] = {}
+    for number, name in enumerate(annotation.labels):
+        truth[f"rekognition-custom-labels-training-{number}"] = 1
+        truth[f"rekognition-custom-labels-training-{number}-metadata"] = {
             "confidence": 1.0,
             "job-name": _TRAINING_JOB,
             "class-name": name,
@@ -92,6 +106,32 @@ def _labels_line(
             "creation-date": at,
             "type": IMAGE_LABEL,
         }
+    return truth
+
+
+def _true_boxes(annotation: Annotation, labels: Sequence[str], width: int, height: int, at: str) -> dict[str, object]:
+    names = {name: number for number, name in enumerate(labels)}
+    true = [b for b in annotation.boxes or () if b.label in names]
+    return {
+        _TRUTH: {
+            "annotations": [_box(names[b.label], [b.left, b.top, b.width, b.height]) for b in true],
+            "image_size": [{"width": width, "depth": 3, "height": height}],
+        },
+        f"{_TRUTH}-metadata": {
+            "job-name": _TRAINING_JOB,
+            "class-map": {str(number): name for name, number in names.items()},
+            "human-annotated": "yes",
+            "objects": [{"confidence": 1.0} for _ in true],
+            "creation-date": at,
+            "type": BOXES,
+        },
+    }
+
+
+def _labels_line(
+    result: Examined, labels: Sequence[str], thresholds: Mapping[str, float], at: str
+) -> dict[str, object]:
+    line: dict[str, object] = {"source-ref": result.annotation.uri, **_true_labels(result.annotation, at)}
     said = {item.label: item.confidence for item in result.findings}
     shown = [name for name in labels if said.get(name, 0.0) >= thresholds[name] or name in result.annotation.labels]
     for number, name in enumerate(shown):
@@ -111,7 +151,6 @@ def _labels_line(
 
 def _boxes_line(result: Examined, labels: Sequence[str], thresholds: Mapping[str, float], at: str) -> dict[str, object]:
     names = {name: number for number, name in enumerate(labels)}
-    true = [b for b in result.annotation.boxes or () if b.label in names]
     said: list[tuple[Finding, bool]] = []
     for name, found in by_label(result.findings).items():
         # Unsure boxes that are nothing are no part of the picture; there are dozens in every image.
@@ -121,30 +160,17 @@ def _boxes_line(result: Examined, labels: Sequence[str], thresholds: Mapping[str
             if index is not None or item.confidence >= thresholds[name]
         ]
     said.sort(key=lambda pair: -pair[0].confidence)
-    size = [{"width": result.width, "depth": 3, "height": result.height}]
-    classes = {str(number): name for name, number in names.items()}
     return {
         "source-ref": result.annotation.uri,
-        _TRUTH: {
-            "annotations": [_box(names[b.label], [b.left, b.top, b.width, b.height]) for b in true],
-            "image_size": size,
-        },
-        f"{_TRUTH}-metadata": {
-            "job-name": _TRAINING_JOB,
-            "class-map": classes,
-            "human-annotated": "yes",
-            "objects": [{"confidence": 1.0} for _ in true],
-            "creation-date": at,
-            "type": BOXES,
-        },
+        **_true_boxes(result.annotation, labels, result.width, result.height, at),
         _SAID: {
             "annotations": [_box(names[item.label], result.sides(item)) for item, _ in said],
-            "image_size": size,
+            "image_size": [{"width": result.width, "depth": 3, "height": result.height}],
         },
         f"{_SAID}-metadata": {
             "confidence": max((item.confidence for item, _ in said), default=0.0),
             "job-name": _EVALUATION_JOB,
-            "class-map": classes,
+            "class-map": {str(number): name for name, number in names.items()},
             "human-annotated": "no",
             "objects": [
                 {

@@ -57,7 +57,8 @@ def best(found: Claims) -> Measures:
     cut = int(ends[int(np.argmax(f1[ends]))])
     lower = float(found.confidences[cut + 1]) if cut + 1 < len(counted) else 0.0
     threshold = (float(found.confidences[cut]) + lower) / 2
-    return Measures(threshold, float(hits[cut] / counted[cut]), float(hits[cut] / found.true), float(f1[cut]))
+    precision, recall = float(hits[cut] / counted[cut]), float(hits[cut] / found.true)
+    return Measures(threshold, precision, recall, 2 * precision * recall / (precision + recall))
 
 
 def curve(found: Claims) -> tuple[Floats, Floats]:

@@ -19,11 +19,14 @@ from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import load
 from vigia_training.adapters.checkpoints import ObjectCheckpoints
 from vigia_training.adapters.machine import machine
-from vigia_training.adapters.storage import reader, store_result, task_of
+from vigia_training.adapters.storage import reader, store_checks, store_result, task_of
 from vigia_training.app.any_kind import train_any
-from vigia_training.app.preflight import preflight
+from vigia_training.app.custom_labels import train_custom_labels
+from vigia_training.app.preflight import preflight, preflight_datasets
 from vigia_training.app.train import Result
+from vigia_training.app.validation import CheckFiles, datasets_of
 from vigia_training.domain.errors import BadData
+from vigia_training.domain.estimate import Estimate
 from vigia_training.domain.progress import Moment, Pace
 from vigia_training.entrypoints.options import options_of
 from vigia_training.learning import parallel
@@ -44,43 +47,57 @@ def main() -> None:
     configure("training", settings.log)  # to the standard error: what is printed is an answer to the worker
     request = TrainingRequest.model_validate_json(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    checks: dict[str, Any] = {}  # told of whatever comes after them
     try:
-        result = asyncio.run(_run(settings, request))
-        _say("completed", result=result)
+        result = asyncio.run(_run(settings, request, checks))
+        _say("completed", result={**result, **checks})
     except BadData as error:
-        _say("bad_data", message=str(error))
+        _say("bad_data", message=str(error), **checks)
     except Transient as error:
         _say("transient", message=error.detail)
     except Followed:
         pass
 
 
-async def _run(settings: Settings, request: TrainingRequest) -> dict[str, Any]:
+async def _run(settings: Settings, request: TrainingRequest, checks: dict[str, Any]) -> dict[str, Any]:
     store = ObjectStore(settings.objects)
     loop = asyncio.get_running_loop()
     options = options_of(settings.learning, ObjectCheckpoints(store, request, loop))
-    task = await task_of(store, request)
-    read = reader(store, loop)
+    limits = settings.manifests.limits
+    custom = request.service == "rekognition"
+    task = await task_of(store, request, limits)
+    read = reader(store, loop, limits.image_bytes if custom else None)
     tell = _Throttle()
 
+    def keep(files: CheckFiles) -> None:
+        if not parallel.rank():
+            kept = asyncio.run_coroutine_threadsafe(store_checks(store, request, files), loop).result()
+            checks["checks"] = kept.model_dump(exclude_none=True)
+
     def training() -> Result:
-        here = machine(Path(tempfile.gettempdir()))
-        seconds = settings.learning.hours * 3600
-        estimate = None if parallel.rank() else preflight(task, read, options, here, seconds)
+        here, seconds = machine(Path(tempfile.gettempdir())), settings.learning.hours * 3600
+        leads = not parallel.rank()
+        if custom:
+            datasets = datasets_of(task, limits)
+            estimate = preflight_datasets(datasets, read, options, here, seconds) if leads else None
+            return train_custom_labels(task, datasets, read, options, limits, pace(estimate), keep)
+        estimate = preflight(task, read, options, here, seconds) if leads else None
+        return train_any(task, read, options, pace(estimate))
+
+    def pace(estimate: Estimate | None) -> Pace:
         log.info("training estimated", model_arn=task.arn, takes=str(estimate))
-        return train_any(
-            task, read, options, Pace({**(estimate.stages if estimate else {}), "uploading": _UPLOAD}, tell)
-        )
+        return Pace({**(estimate.stages if estimate else {}), "uploading": _UPLOAD}, tell)
 
     result = await asyncio.to_thread(training)
     tell(Moment("uploading", 1.0, 0.0))
-    manifest, evaluation_manifest, evaluation_result = await store_result(store, request, result)
+    stored = await store_result(store, request, result)
+    refs = {name: getattr(stored, name) for name in ("artifact", "evaluation_manifest", "evaluation_result")}
+    if stored.training_snapshot is not None:
+        refs["training_snapshot"] = stored.training_snapshot
     return {
-        "artifact": manifest.model_dump(exclude_none=True),
+        **{name: ref.model_dump(exclude_none=True) for name, ref in refs.items()},
         "manifest": result.artifact.manifest.model_dump(mode="json"),
         "metrics": result.metrics.model_dump(),
-        "evaluation_manifest": evaluation_manifest.model_dump(exclude_none=True),
-        "evaluation_result": evaluation_result.model_dump(exclude_none=True),
     }
 
 

@@ -7,9 +7,8 @@ from datetime import datetime
 from math import ceil
 from typing import Any, Final
 
-from vigia_contracts.ground_truth import Problem, with_errors
-
 from vigia_contracts.base import ObjectRef
+from vigia_contracts.ground_truth import Problem, with_errors
 from vigia_registry.datasets.domain import (
     Dataset,
     DatasetKind,

@@ -1,0 +1,147 @@
+"""Manifests of Custom Labels as they are given: every line counted, valid ones kept, what is wrong with others told.
+
+Nothing here raises for a line. What is wrong with a manifest as a whole is in :mod:`vigia_training.domain.rules`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from sys import intern
+from types import MappingProxyType
+from typing import Any
+
+from vigia_contracts.ground_truth import Line, LineLimits, Problem, dropped, read_line, with_errors
+from vigia_training.domain.annotations import Annotation, Boxed
+from vigia_training.domain.errors import BadData
+
+#: What is wrong with a manifest as a file, before any of its lines is looked at.
+UNREADABLE = "The manifest file extension or contents are invalid."
+EMPTY = "The manifest file is empty."
+TOO_LARGE = "The manifest file size exceeds the maximum supported size."
+NO_ACCESS = "The S3 bucket permissions are incorrect."
+NO_OUTPUT = "Unable to write to output S3 bucket."
+
+
+#: Shared by all annotations: nothing asks for more of a line than what was read of it.
+_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestLimits:
+    """What may be given: bytes of a manifest, its lines, labels in it; bytes of an image, and its longer side in
+    shorter ones. ``line``: the same of a line.
+    """
+
+    manifest_bytes: int = 1024**3
+    lines: int = 250_000
+    labels: int = 250
+    image_bytes: int = 15 * 1024**2
+    aspect: float = 20.0
+    line: LineLimits = field(default_factory=LineLimits)
+
+
+@dataclass(slots=True)
+class Given:
+    """One manifest. Lines count from 1, blank ones too.
+
+    ``valid``: lines that can be used, until their images are looked at; ``wrong``: what is wrong with lines, a warning
+    or a lost box included; ``invalid`` and ``ignored``: lines that cannot be used, and those without anything to use.
+    ``terminal`` of the invalid ones a dataset would have dropped; ``buckets`` hold the images. ``overfull``: there are
+    more lines, which were not read.
+    """
+
+    text: bytes
+    total: int = 0
+    valid: list[Annotation] = field(default_factory=list)
+    wrong: dict[int, tuple[Problem, ...]] = field(default_factory=dict)
+    invalid: set[int] = field(default_factory=set)
+    ignored: set[int] = field(default_factory=set)
+    terminal: int = 0
+    buckets: set[str] = field(default_factory=set)
+    overfull: bool = False
+
+    def reject(self, annotation: Annotation, problem: Problem) -> None:
+        """Makes a valid line, still in ``valid``, an invalid one."""
+        self.wrong[annotation.line] = (*self.wrong.get(annotation.line, ()), problem)
+        self.invalid.add(annotation.line)
+
+    @property
+    def with_errors(self) -> list[int]:
+        """Numbers of lines with an error, ascending; lines that only lost a box are among them."""
+        return sorted(number for number, found in self.wrong.items() if any(not one.warning for one in found))
+
+
+def read_given(text: bytes, limits: ManifestLimits) -> Given:
+    """Reads a manifest. BadData for one that is no manifest, or has no line.
+
+    In memory are the text and the valid lines' annotations; of the parsed JSON one line at a time.
+    """
+    if len(text) > limits.manifest_bytes:
+        raise BadData(TOO_LARGE)
+    if not text.removeprefix(b"\xef\xbb\xbf").strip():
+        raise BadData(EMPTY)
+    given = Given(text)
+    parsed = 0
+    for number, raw in enumerate(lines_of(text), 1):
+        if number > limits.lines:
+            given.overfull = True
+            break
+        given.total = number
+        line = read_line(raw, limits.line)
+        parsed += line.fields is not None
+        _take(given, number, line)
+    if not parsed:
+        raise BadData(UNREADABLE)
+    return given
+
+
+def lines_of(text: bytes) -> Iterator[bytes]:
+    """The lines, without their ends; what follows the last line end is a line where it is not blank."""
+    start = 0
+    while (end := text.find(b"\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    if text[start:].strip():
+        yield text[start:]
+
+
+def with_validation(given: Given, limits: ManifestLimits, wanted: Container[int]) -> bytes:
+    """Those of the manifest's lines, by number, with what is wrong written into them."""
+    text = io.BytesIO()
+    for number, raw in enumerate(islice(lines_of(given.text), given.total), 1):
+        if number in wanted:
+            line = read_line(raw, limits.line)
+            found = given.wrong.get(number)
+            text.write((with_errors(line.fields, found) if found else line.text).encode() + b"\n")
+    return text.getvalue()
+
+
+def _take(given: Given, number: int, line: Line) -> None:
+    if line.problems:
+        given.wrong[number] = line.problems
+    if line.source_ref is not None:
+        given.buckets.add(line.source_ref.split("/", 3)[2])
+    if line.ignored:
+        given.ignored.add(number)
+    elif line.invalid:
+        given.invalid.add(number)
+        given.terminal += dropped(line)
+    else:
+        assert line.source_ref is not None
+        # Of a name in a million boxes one is enough.
+        boxes = tuple(Boxed(intern(box.label), box.left, box.top, box.width, box.height) for box in line.boxes)
+        part = (line.fields or {}).get("part-id")
+        given.valid.append(
+            Annotation(
+                line=number,
+                uri=line.source_ref,
+                labels=tuple(map(intern, line.image_labels)),
+                boxes=boxes or None,
+                size=line.size if boxes else None,
+                fields=_NO_FIELDS,
+                part=str(part) if isinstance(part, str | int) and part != "" else None,
+            )
+        )
