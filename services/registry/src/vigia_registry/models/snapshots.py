@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,11 +27,11 @@ async def write(
     the dataset did not change meanwhile.
     """
     digest = hashlib.sha256()
-    lines = []
+    lines = io.BytesIO()
     chosen = datasets.labeled_lines if project.service is Service.LOOKOUT else datasets.lines
     async for line in chosen(session, dataset_id):
         encoded = line.encode() + b"\n"
         digest.update(encoded)
-        lines.append(encoded)
+        lines.write(encoded)
     key = f"{prefix_of(project)}snapshots/{digest.hexdigest()}.manifest"
-    return await objects.put(bucket, key, b"".join(lines), "application/jsonlines", Seal(project.account_id))
+    return await objects.put(bucket, key, lines.getvalue(), "application/jsonlines", Seal(project.account_id))
