@@ -27,6 +27,8 @@ log = get_logger(__name__)
 _BATCH = 500
 #: Characters after which a batch is full before that: lines may be long.
 _BATCH_CHARACTERS = 4_000_000
+#: Bytes by which a sealed object may be larger than its content.
+_SEALED = 4096
 _DONE = {
     DatasetState.CREATE_IN_PROGRESS: (DatasetState.CREATE_COMPLETE, "The dataset was created successfully."),
     DatasetState.UPDATE_IN_PROGRESS: (DatasetState.UPDATE_COMPLETE, "The dataset was updated successfully."),
@@ -186,9 +188,8 @@ async def _import(
     bucket = None if known is None else bucket_of(known)
     if owner.service is Service.CUSTOM_LABELS:
         limits = settings.custom_labels
-        chunks = _chunks(
-            objects, source, limits.max_manifest_bytes, labels.TOO_LARGE, labels.UNREADABLE, labels.FORBIDDEN
-        )
+        words = labels.TOO_LARGE, labels.UNREADABLE, labels.FORBIDDEN
+        chunks = _chunks(objects, source, limits.max_manifest_bytes, *words)
         most = _most(limits, dataset)
         await _merge(session, dataset, labels.read_entries(chunks, most, limits.max_labels, bucket, fence, rights))
         return owner.service
@@ -267,6 +268,9 @@ async def _chunks(
     """The manifest in pieces; ManifestError with one of the three texts."""
     read = 0
     try:
+        # What is far too large is not read until that shows; what is sealed is a little larger than its content.
+        if source.version_id is None and (await objects.head(source.bucket, source.key)).size > most_bytes + _SEALED:
+            raise ManifestError(too_large)
         async for chunk in stream(objects, source):
             read += len(chunk)
             if read > most_bytes:

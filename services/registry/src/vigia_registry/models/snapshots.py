@@ -7,6 +7,7 @@ each; of a manifest that a customer gave instead its bytes.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -28,8 +29,10 @@ async def write(
     The same lines give the same key, so repeating it writes nothing new. The caller makes sure afterwards that
     the dataset did not change meanwhile.
     """
-    lines = [line.encode() + b"\n" async for line in lines_of(session, project, dataset_id)]
-    return await put(objects, bucket, project, b"".join(lines))
+    lines = io.BytesIO()
+    async for line in lines_of(session, project, dataset_id):
+        lines.write(line.encode() + b"\n")
+    return await put(objects, bucket, project, lines.getvalue())
 
 
 async def put(objects: ObjectStore, bucket: str, project: Project, content: bytes) -> ObjectRef:

@@ -195,7 +195,8 @@ def _labelling(
     if kind == "object-detection":
         sizes = [one.size or look.sizes[0] for one in learn]
         width, height = detector_size(sizes, [[(b.width, b.height) for b in one.boxes or ()] for one in learn])
-        budget = options.detection if logos else options.detection.of(count)
+        drawn = not any(one.boxes for one in learn)  # scenes are made, as many as there are steps
+        budget = options.detection if drawn else options.detection.of(count)
         batch = budget.batch * budget.crop**2 / MB
         tensor = width * height / MB
         kept = min(count, max(1, MEMORY // (3 * width * height)))  # the rest lies in a file
