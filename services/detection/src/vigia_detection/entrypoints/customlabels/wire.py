@@ -238,7 +238,7 @@ def _recorded(members: dict[str, Any]) -> dict[str, Any]:
     image = members.get("Image")
     if isinstance(image, dict) and "Bytes" in image:
         content = image["Bytes"]
-        size = f"({len(content) * 3 // 4} bytes)" if isinstance(content, str) else "(not text)"
+        size = f"({len(content.rstrip('=')) * 3 // 4} bytes)" if isinstance(content, str) else "(not text)"
         return {**members, "Image": {**image, "Bytes": size}}
     return members
 
