@@ -112,10 +112,10 @@ async def lock_by_arn(session: AsyncSession, arn: str) -> ModelVersion | None:
     return None if row is None else _model(row._mapping)
 
 
-async def exists(session: AsyncSession, arn: str) -> bool:
-    """Whether there is a version of that ARN, whoever has it."""
-    query = select(model_versions.c.id).where(model_versions.c.arn == arn)
-    return (await session.execute(query)).first() is not None
+async def by_arn(session: AsyncSession, arn: str) -> ModelVersion | None:
+    """The version of that ARN, whoever has it, or None."""
+    row = (await session.execute(select(*_COLUMNS).where(model_versions.c.arn == arn))).one_or_none()
+    return None if row is None else _model(row._mapping)
 
 
 async def find_by_arn(session: AsyncSession, owner: Owner, arn: str) -> ModelVersion | None:

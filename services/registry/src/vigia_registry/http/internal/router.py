@@ -69,7 +69,7 @@ def create_router(credentials: StoredCredentials, database: Database, token: Sec
     @router.get("/model-versions", status_code=204)
     async def model_version(arn: str) -> None:
         async with database.transaction() as session:
-            if not await models.exists(session, arn):
+            if await models.by_arn(session, arn) is None:
                 raise NotFound("no_such_version", "No such model version.")
 
     return router
