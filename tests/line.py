@@ -80,6 +80,7 @@ class Line:
         self.url = stack.part(GatewayPart).url
         self.api = Vigia(self.url, SigV4(store.access_key_id, store.secret_access_key, store.region))
         self.lookout = self.client(self.url)
+        self.labels = self.client(self.url, "rekognition")
 
     def client(self, url: str, service: str = "lookoutvision") -> Any:
         """A boto3 client of Lookout for Vision, or of another service, at ``url``."""
@@ -123,6 +124,40 @@ class Line:
         until("the model is hosted", lambda: self.model(project, version) == "HOSTED", within=120, every=POLL)
         arn: str = made["ModelArn"]
         return arn
+
+    def host_labels(self, project: str, artifact: Artifact) -> str:
+        """Makes a project of Custom Labels with this model, which is hosted; returns the model's ARN."""
+        made = self.labels.create_project(ProjectName=project)["ProjectArn"]
+        lines = [
+            {"source-ref": line["source-ref"], "light": line["anomaly-label"], "light-metadata": metadata}
+            for line in self._upload(project)
+            for metadata in [line["anomaly-label-metadata"]]
+        ]
+        for kind in ("TRAIN", "TEST"):
+            manifest = f"{project}/labels-{kind}.manifest"
+            self.s3.put_object(Bucket=USER_BUCKET, Key=manifest, Body="\n".join(map(json.dumps, lines)).encode())
+            source = {"GroundTruthManifest": {"S3Object": {"Bucket": USER_BUCKET, "Name": manifest}}}
+            dataset = self.labels.create_dataset(ProjectArn=made, DatasetType=kind, DatasetSource=source)["DatasetArn"]
+            until("the dataset is imported", partial(self._labelled, dataset), every=POLL)
+        arn: str = self.labels.create_project_version(
+            ProjectArn=made, VersionName="1", OutputConfig={"S3Bucket": USER_BUCKET, "S3KeyPrefix": f"{project}/out"}
+        )["ProjectVersionArn"]
+        asyncio.run(self._train(arn, artifact))
+        until("the model is trained", lambda: self._label_model(made) == "TRAINING_COMPLETED", every=POLL)
+        self.labels.start_project_version(ProjectVersionArn=arn, MinInferenceUnits=1)
+        until("the model is hosted", lambda: self._label_model(made) == "RUNNING", within=120, every=POLL)
+        return arn
+
+    def _labelled(self, dataset: str) -> bool:
+        found = self.labels.describe_dataset(DatasetArn=dataset)["DatasetDescription"]
+        assert not found["Status"].endswith("FAILED"), found["StatusMessage"]
+        return bool(found["Status"] == "CREATE_COMPLETE")
+
+    def _label_model(self, project: str) -> str:
+        (found,) = self.labels.describe_project_versions(ProjectArn=project)["ProjectVersionDescriptions"]
+        status: str = found["Status"]
+        assert not status.endswith("FAILED"), found["StatusMessage"]
+        return status
 
     def _upload(self, project: str) -> list[dict[str, Any]]:
         lines = []

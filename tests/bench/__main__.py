@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import api, datasets, hosting, sample, stream, vision
+from tests.bench import api, classifier, datasets, hosting, sample, stream, vision
 from tests.bench.figures import Figure, Report
 from tests.line import PARTS, Line
 from vigia_stack import paths
@@ -44,7 +44,9 @@ def main() -> None:
             line = Line(stack)
             line.host(PROJECT, artifact)
             asyncio.run(stream.measure(report, line, PROJECT, images))
-            api.measure(report, line, PROJECT, artifact, images)
+            beside = api.measure(report, line, PROJECT, artifact, images)
+            labels = classifier.artifact(state)
+            api.measure_labels(report, line, line.host_labels(PROJECT, labels), labels, images, beside)
             hosting.measure(report, line, PROJECT, artifact, images)
             datasets.measure(report, line, f"{PROJECT}-datasets")
             datasets.measure_labels(report, line, f"{PROJECT}-labels")

@@ -1,4 +1,4 @@
-"""Images a second that the classifier's network takes, in both precisions, beside OpenVINO on the same graph."""
+"""A classifier that nobody taught, to host; and how many images a second it takes, beside OpenVINO on its graph."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,7 +20,9 @@ from vigia_training.learning.backbone import load_network
 from vigia_training.learning.classification.network import KEPT, Classifier, Tail, Trunk
 from vigia_training.learning.graph import INPUT, exported
 from vigia_training.learning.quantize import quantize
+from vigia_vision.artifact import MANIFEST_FILE, MODEL_FILE, Artifact, npy, write_artifact
 from vigia_vision.decode import decode
+from vigia_vision.manifest import Decision, Golden, InputContract, Label, Manifest, TensorSpec, Threshold
 from vigia_vision.prepare import squash_area
 from vigia_vision.session import load
 
@@ -39,12 +42,7 @@ def measure() -> dict[str, float]:
 
     The weights are those of ImageNet with a head that nobody taught: what they are takes no other time.
     """
-    images = np.stack([squash_area(decode(image), _SIDE, _SIDE) for image in sample.photographs()])
-    given = load_network()
-    torch.manual_seed(0)
-    network = Classifier(Trunk(given), Tail(given), nn.Linear(1280, _LABELS), True, 1.0)
-    plain, _ = exported(network, _SIDE, _SIDE, ("score", "confidences"))
-    integers = quantize(plain, images, KEPT)
+    images, plain, integers = _graphs()
     runners = {"images/s int8": _ours(integers, images), "images/s float32": _ours(plain, images)}
     if importlib.util.find_spec("openvino") is not None:
         runners["OpenVINO int8"] = _openvino(integers, images)
@@ -64,6 +62,45 @@ def measure() -> dict[str, float]:
         found["of OpenVINO"] = float(np.median(np.divide(rates[ours], rates[theirs])))
         found["of OpenVINO, by CPU time"] = float(np.median(np.divide(costs[theirs], costs[ours])))
     return found
+
+
+def artifact(state: Path) -> Artifact:
+    """The classifier in integers as an artifact that can be hosted, made once and kept under the state folder."""
+    folder = state / "bench" / "classifier"
+    if not (folder / MANIFEST_FILE).exists():
+        images, _, integers = _graphs()
+        graph = integers.SerializeToString()
+        score, confidences = load(graph, 1).run(["score", "confidences"], {INPUT: images[:1]})
+        outputs = {"score": "golden/a.score.npy", "confidences": "golden/a.confidences.npy"}
+        manifest = Manifest(
+            kind="classification",
+            labels=tuple(Label(name=f"label-{number}", color="#23A436") for number in range(_LABELS)),
+            input=InputContract(
+                width=_SIDE, height=_SIDE, image_width=sample.WIDTH, image_height=sample.HEIGHT, any_size=True
+            ),
+            outputs=(TensorSpec(name="score", shape=(-1, 1)), TensorSpec(name="confidences", shape=(-1, _LABELS))),
+            threshold=Threshold(value=0.5),
+            decision=Decision(label_thresholds=(0.5,) * _LABELS),
+            golden=(Golden(file="golden/a.jpg", outputs=outputs, is_anomalous=False, tolerance=0.1),),
+        )
+        files = {
+            MODEL_FILE: graph,
+            "golden/a.jpg": sample.photographs()[0],
+            outputs["score"]: npy(score[0]),
+            outputs["confidences"]: npy(confidences[0]),
+        }
+        write_artifact(Artifact.build(manifest, files), folder)
+    return Artifact.load(folder)
+
+
+def _graphs() -> tuple[Pixels, onnx.ModelProto, onnx.ModelProto]:
+    """Images to run, and the graph in floating point and in integers."""
+    images = np.stack([squash_area(decode(image), _SIDE, _SIDE) for image in sample.photographs()])
+    given = load_network()
+    torch.manual_seed(0)
+    network = Classifier(Trunk(given), Tail(given), nn.Linear(1280, _LABELS), True, 1.0)
+    plain, _ = exported(network, _SIDE, _SIDE, ("score", "confidences"))
+    return images, plain, quantize(plain, images, KEPT)
 
 
 def _ours(graph: onnx.ModelProto, images: Pixels) -> Runner:

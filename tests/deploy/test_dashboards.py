@@ -21,6 +21,8 @@ ELSEWHERE = {
     "vigia_inspection_latency_seconds",
     "vigia_camera_last_frame_age_seconds",
     "vigia_defect_rate",
+    "vigia_customlabels_inference_units",
+    "vigia_customlabels_requests_total",
     "vigia_lookout_requests_total",
     "vigia_lookout_anomalies_total",
     "vigia_lookout_images_total",

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from tests.parity.conftest import Hosting
 from tests.parity.models import KINDS, Plate, plates, trained
 from vigia_detection.adapters.triton import TritonServers
-from vigia_detection.entrypoints.aws import result
+from vigia_detection.entrypoints.lookoutvision.wire import result
 from vigia_registry.hosting.versions import Report
 from vigia_stack.parts.triton import TritonAddress
 from vigia_vision import Artifact, Manifest, Session, interpret, mask_png, prepare

@@ -243,6 +243,33 @@ def pipeline() -> Dashboard:
                 span=8,
             )
         )
+        .with_row(Row("Calls of Custom Labels"))
+        .with_panel(
+            lines(
+                "Calls by outcome",
+                "short",
+                promql("sum by (outcome) (increase(vigia_customlabels_requests_total[5m]))", "{{outcome}}"),
+                what="In five minutes.",
+                span=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Images by DetectCustomLabels",
+                "short",
+                promql("sum by (outcome) (increase(vigia_label_images_total[5m]))", "{{outcome}}"),
+                what="In five minutes: with labels, with none, or why there is no answer.",
+                span=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Inference units in service",
+                "short",
+                promql('vigia_customlabels_inference_units{kind="in_service"}', "{{project}} {{model_version}}"),
+                span=8,
+            )
+        )
         .with_row(Row("Models"))
         .with_panel(
             lines(

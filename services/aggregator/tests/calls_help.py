@@ -91,6 +91,12 @@ def make_units(minute: datetime, version: str = "1", **changes: Any) -> UnitsMea
     return UnitsMeasured.model_validate(values | changes)
 
 
+def make_label_units(minute: datetime, version: str = "v.1", **changes: Any) -> UnitsMeasured:
+    """As ``make_units``, of a model version of Custom Labels whose project is called as that of Lookout is."""
+    arn = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/cookies/version/{version}/1700000000000"
+    return make_units(minute, version, **{"model_arn": arn, **changes})
+
+
 def units_event(measured: UnitsMeasured) -> Event:
     """As registry publishes it."""
     return Event(

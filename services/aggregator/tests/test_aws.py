@@ -20,20 +20,20 @@ from api_help import OTHER, Keys, client_of, get
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
-from calls_help import REGION, make_call, make_units
+from calls_help import REGION, make_call, make_label_units, make_units
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vigia_aggregator.adapters.calls import CallStore, UnitStore
 from vigia_aggregator.adapters.listener import Listener
 from vigia_aggregator.adapters.partitions import CALLS, Partitions
-from vigia_aggregator.domain.metrics import Metric, Resolution, resolution_for, rounded
+from vigia_aggregator.domain.metrics import LOOKOUT_METRICS, Resolution, resolution_for, rounded
 from vigia_aggregator.entrypoints.aws import requests
 from vigia_aggregator.entrypoints.aws.operations import _fingerprint, _token
 from vigia_aggregator.entrypoints.context import Context
 from vigia_aggregator.entrypoints.http import make_app
 from vigia_aggregator.settings import QuerySettings
-from vigia_contracts.audit import VIGIA, Call, CallOutcome
+from vigia_contracts.audit import CUSTOM_LABELS, VIGIA, Call, CallOutcome
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import ObjectSettings, PostgresSettings
 from vigia_runtime.signin import Authenticator
@@ -165,7 +165,7 @@ async def test_statistics_are_those_of_the_calls(client: Client, filled: list[Ca
         "DesiredInferenceUnits": (20, 10, 2),
         "InServiceInferenceUnits": (10, 10, 1),
     }
-    assert set(expected) == {metric.value for metric in Metric}
+    assert set(expected) == LOOKOUT_METRICS.metrics
     for metric, (total, count, largest) in expected.items():
         answer = await statistics(cloudwatch, metric, ONE)
         assert answer["Label"] == metric
@@ -259,7 +259,7 @@ async def test_metrics_are_listed(client: Client, filled: list[Call]) -> None:
     found = (await ask(cloudwatch.list_metrics, Namespace=NAMESPACE))["Metrics"]
     named = {(m["MetricName"], *(d["Value"] for d in m["Dimensions"])) for m in found}
     assert {("ErrorCount", "cookies", "1"), ("ErrorCount", "cookies"), ("ErrorCount",)} <= named
-    assert {name for name, *_ in named} == {metric.value for metric in Metric}
+    assert {name for name, *_ in named} == LOOKOUT_METRICS.metrics
     assert len(named) == len(found)
     wanted = {"MetricName": "Time", "Dimensions": [{"Name": "ModelVersion", "Value": "2"}]}
     [only] = (await ask(cloudwatch.list_metrics, **wanted))["Metrics"]
@@ -309,7 +309,7 @@ async def test_what_is_not_there_is_empty_and_what_is_wrong_is_named(client: Cli
     math = {"Id": "m", "Expression": "SUM(METRICS())"}
     window = {"StartTime": HOUR, "EndTime": HOUR + timedelta(hours=1)}
     code, message = await refusal(cloudwatch.get_metric_data, MetricDataQueries=[math], **window)
-    assert (code, "Metric math is not available" in message) == ("ValidationError", True)
+    assert (code, "METRICS is not known" in message) == ("ValidationError", True)
 
 
 async def test_only_the_accounts_own_and_only_who_may(client: Client, filled: list[Call]) -> None:
@@ -487,8 +487,8 @@ async def test_tokens_that_were_not_given_are_refused(context: Context, filled: 
         ("GetMetricData", asked, _token(prints[0], 0, "9999-12-31T23:59:59+00:00")),
         ("GetMetricData", asked, _token(prints[0], 0, "0001-01-01T00:00:00+00:00")),
         ("GetMetricData", asked, _token(prints[0], True, None)),
-        ("ListMetrics", listing, _token(prints[1], "a\0", "", "")),
-        ("ListMetrics", listing, _token(prints[1], _HALF, "", "")),
+        ("ListMetrics", listing, _token(prints[1], "a\0", "", "", "", "")),
+        ("ListMetrics", listing, _token(prints[1], _HALF, "", "", "", "")),
     ]
     async with client_of(context) as client:
         for operation, given, token in tries:
@@ -544,3 +544,166 @@ def test_old_data_is_read_from_coarser_rows() -> None:
     assert resolution_for(whole + timedelta(minutes=7), 3600) is Resolution.MINUTE
     assert resolution_for(whole, 600) is Resolution.FIVE_MINUTES
     assert resolution_for(whole, 120) is Resolution.MINUTE
+
+
+LABELS = "AWS/Rekognition"
+VERSION = [{"Name": "ProjectName", "Value": "cookies"}, {"Name": "VersionName", "Value": "v.1"}]
+
+
+@pytest.fixture
+async def labelled(engine: AsyncEngine, filled: list[Call]) -> list[Call]:
+    """Beside those of ``filled``: calls of Custom Labels, and a version of a project of the same name, whose units are
+    measured for three of five hours before."""
+    run = new_run()
+    version = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/cookies/version/v.1/1700000000000"
+    labels: dict[str, Any] = {
+        "source": CUSTOM_LABELS,
+        "name": "DetectCustomLabels",
+        "model_version": "v.1",
+        "parameters": {"projectVersionArn": version},
+    }
+    made = [
+        *(make_call(n, run, **at(n), **labels, images_processed=1, duration_ms=20.0 + n) for n in range(10)),
+        *(make_call(20 + n, run, **at(n), **labels, outcome=CallOutcome.CLIENT_ERROR) for n in range(3)),
+        *(make_call(30 + n, run, **at(n), **labels, outcome=CallOutcome.SERVER_ERROR) for n in range(2)),
+        make_call(40, run, **at(40), **labels, outcome=CallOutcome.THROTTLED),
+        make_call(50, run, **at(50), **{**labels, "name": "StartProjectVersion"}, duration_ms=5.0),
+        make_call(51, run, **at(51), source=CUSTOM_LABELS, name="CreateProject", parameters={"projectName": "cookies"}),
+    ]
+    await CallStore(engine, Partitions(engine, CALLS)).write(made)
+    units = [
+        make_label_units(HOUR - timedelta(hours=hour, minutes=-minute), in_service_units=hour)
+        for hour in (1, 2, 4)
+        for minute in range(60)
+    ]
+    await UnitStore(engine).write([*units, make_label_units(HOUR), make_label_units(HOUR, "v.2", in_service_units=7)])
+    return made
+
+
+async def test_rekognition_has_metrics_by_operation_and_by_version(client: Client, labelled: list[Call]) -> None:
+    cloudwatch = client("cloudwatch")
+    operation = [{"Name": "Operation", "Value": "DetectCustomLabels"}]
+    for metric, dimensions, expected in (
+        ("SuccessfulRequestCount", operation, (10, 16, 1)),
+        ("UserErrorCount", operation, (3, 16, 1)),
+        ("ServerErrorCount", operation, (2, 16, 1)),
+        ("ThrottledCount", operation, (1, 16, 1)),
+        ("ResponseTime", operation, (sum(20.0 + n for n in range(10)), 10, 29)),
+        ("SuccessfulRequestCount", [], (12, 18, 1)),
+        ("InServiceInferenceUnits", VERSION, (1, 1, 1)),
+        ("DesiredInferenceUnits", VERSION, (2, 1, 2)),
+    ):
+        answer = await statistics(cloudwatch, metric, dimensions, Namespace=LABELS)
+        [point] = answer["Datapoints"]
+        assert (point["Sum"], point["SampleCount"], point["Maximum"]) == expected, metric
+        assert point["Unit"] == ("Milliseconds" if metric == "ResponseTime" else "Count")
+    for metric, dimensions in (
+        ("InServiceInferenceUnits", ONE),
+        ("InServiceInferenceUnits", PROJECT),
+        ("SuccessfulRequestCount", [{"Name": "Operation", "Value": "DetectFaces"}]),
+        ("ErrorCount", []),
+    ):
+        assert (await statistics(cloudwatch, metric, dimensions, Namespace=LABELS))["Datapoints"] == []
+
+
+async def test_projects_of_one_name_are_two(client: Client, labelled: list[Call]) -> None:
+    """What Lookout's metrics say of the project ``cookies`` is what they said without the other one."""
+    cloudwatch = client("cloudwatch")
+    assert (await statistics(cloudwatch, "SuccessfulRequestCount", PROJECT))["Datapoints"][0]["Sum"] == 36
+    assert (await statistics(cloudwatch, "SuccessfulRequestCount", []))["Datapoints"][0]["Sum"] == 37
+    by_minute = (await statistics(cloudwatch, "InServiceInferenceUnits", PROJECT, 60))["Datapoints"]
+    assert [point["Average"] for point in by_minute] == [3] * 5 + [1] * 5
+    before = {"StartTime": HOUR - timedelta(hours=5), "EndTime": HOUR}
+    assert (await statistics(cloudwatch, "InServiceInferenceUnits", PROJECT, **before))["Datapoints"] == []
+
+    found = (await ask(cloudwatch.list_metrics, Namespace=LABELS))["Metrics"]
+    named = {(m["MetricName"], *((d["Name"], d["Value"]) for d in m["Dimensions"])) for m in found}
+    versions = {("ProjectName", "cookies")}
+    assert len(named) == len(found)
+    assert {name for name in named if name[0] == "ResponseTime"} == {
+        ("ResponseTime",),
+        *(("ResponseTime", ("Operation", o)) for o in ("CreateProject", "DetectCustomLabels", "StartProjectVersion")),
+    }
+    assert {name for name in named if name[0] == "InServiceInferenceUnits"} == {
+        ("InServiceInferenceUnits", *versions, ("VersionName", "v.1")),
+        ("InServiceInferenceUnits", *versions, ("VersionName", "v.2")),
+    }
+    lookout = (await ask(cloudwatch.list_metrics, Namespace=NAMESPACE))["Metrics"]
+    everything = (await ask(cloudwatch.list_metrics))["Metrics"]
+    assert len(everything) == len(found) + len(lookout)
+    assert not any("v.1" in json.dumps(metric) for metric in lookout)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_running_hours_as_the_guides_dashboard_asks_for_them(
+    client: Client, labelled: list[Call], protocol: str
+) -> None:
+    cloudwatch = client("cloudwatch", protocol=protocol)
+    units = {"Namespace": LABELS, "MetricName": "InServiceInferenceUnits", "Dimensions": VERSION}
+    given = {
+        "MetricDataQueries": [
+            {"Id": "e1", "Expression": "SUM(m1)*m1", "Label": "Inference units used"},
+            {"Id": "e2", "Expression": "DATAPOINT_COUNT(m1)*m1/m1"},
+            {"Id": "m1", "MetricStat": {"Metric": units, "Period": 3600, "Stat": "Average"}, "ReturnData": False},
+        ],
+        "StartTime": HOUR - timedelta(hours=5),
+        "EndTime": HOUR,
+        "ScanBy": "TimestampAscending",
+    }
+    used, hours = (await ask(cloudwatch.get_metric_data, **given))["MetricDataResults"]
+    # 4, 2 and 1 units, an hour each; while it did not run there is nothing.
+    moments = [HOUR - timedelta(hours=hour) for hour in (4, 2, 1)]
+    assert (used["Id"], used["Label"], used["Timestamps"], used["Values"]) == (
+        "e1",
+        "Inference units used",
+        moments,
+        [28, 14, 7],
+    )
+    assert (hours["Id"], hours["Label"], hours["Timestamps"], hours["Values"]) == ("e2", "e2", moments, [3, 3, 3])
+
+    for order, expected in (
+        ("TimestampAscending", [28, 14, 7, 3, 3, 3]),
+        ("TimestampDescending", [7, 14, 28, 3, 3, 3]),
+    ):
+        values: list[float] = []
+        token: dict[str, str] = {}
+        while True:
+            page = await ask(cloudwatch.get_metric_data, **{**given, "ScanBy": order}, MaxDatapoints=2, **token)
+            values += [value for result in page["MetricDataResults"] for value in result["Values"]]
+            if "NextToken" not in page:
+                break
+            token = {"NextToken": page["NextToken"]}
+        assert values == expected
+    both = [{**given["MetricDataQueries"][2], "Expression": "m1"}]  # type: ignore[index]
+    for wrong, says in (
+        ([{"Id": "e1", "Expression": "SUM(m1)"}, given["MetricDataQueries"][2]], "single number"),  # type: ignore[index]
+        ([{"Id": "e1", "Expression": "m1"}], "there is no query m1"),
+        (both, "not both"),
+        ([{"Id": "e1"}], "must have"),
+    ):
+        code, message = await refusal(cloudwatch.get_metric_data, **{**given, "MetricDataQueries": wrong})
+        assert (code, says in message) == ("ValidationError", True), message
+
+
+async def test_calls_of_custom_labels_are_looked_up_by_what_they_name(client: Client, labelled: list[Call]) -> None:
+    trail = client("cloudtrail")
+
+    async def look(key: str, value: str) -> list[Any]:
+        given = [{"AttributeKey": key, "AttributeValue": value}]
+        found: list[Any] = (await ask(trail.lookup_events, LookupAttributes=given))["Events"]
+        return found
+
+    arn = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/cookies/version/v.1/1700000000000"
+    assert len(await look("EventSource", "rekognition.amazonaws.com")) == len(labelled)
+    named = await look("ResourceName", arn)
+    assert len(named) == len(labelled) - 1
+    assert named[0]["Resources"] == [{"ResourceType": "AWS::Rekognition::ProjectVersion", "ResourceName": arn}]
+    [started] = await look("EventName", "StartProjectVersion")
+    record = json.loads(started["CloudTrailEvent"])
+    assert (record["eventSource"], record["requestParameters"]) == (
+        "rekognition.amazonaws.com",
+        {"projectVersionArn": arn},
+    )
+    [created] = await look("EventName", "CreateProject")
+    assert created["Resources"] == [{"ResourceType": "AWS::Rekognition::Project", "ResourceName": "cookies"}]
+    assert len(await look("ResourceType", "AWS::Rekognition::Project")) == 1

@@ -7,16 +7,17 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from aggregator_help import Process, new_run, scalar, until
-from calls_help import call_event, ids, make_call, make_units, units_event
+from aggregator_help import ACCOUNT, Process, new_run, scalar, until
+from calls_help import call_event, ids, make_call, make_label_units, make_units, units_event
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from vigia_aggregator.adapters.aws_metrics import families, read
 from vigia_aggregator.adapters.calls import CallStore, UnitStore
 from vigia_aggregator.adapters.partitions import CALLS, INSPECTIONS, Partitions
 from vigia_aggregator.adapters.trimmer import Trimmer
 from vigia_aggregator.app.upkeep import Keep, upkeep
-from vigia_contracts.audit import VIGIA, Call, CallOutcome
+from vigia_contracts.audit import CUSTOM_LABELS, VIGIA, Call, CallOutcome
 from vigia_contracts.topics import AUDIT, USAGE
 from vigia_runtime.kafka.producer import Producer
 
@@ -204,3 +205,38 @@ async def test_records_and_samples_go_when_they_are_old(engine: AsyncEngine) -> 
     for age, left in ages.items():
         query = f"select count(distinct resolution) from inspection.samples where project = 'p{age}'"
         assert await scalar(engine, query) == left, age
+
+
+async def test_prometheus_tells_the_services_apart(engine: AsyncEngine) -> None:
+    """Projects of both are called the same; what is counted of one is not counted of the other."""
+    run, minute = new_run(), datetime.now(UTC).replace(second=0, microsecond=0)
+    labels = {"source": CUSTOM_LABELS, "name": "DetectCustomLabels", "duration_ms": 250.0}
+    made = [
+        *(make_call(number, run, images_processed=1) for number in range(3)),
+        *(make_call(10 + number, run, **labels) for number in range(2)),
+        make_call(20, run, **labels, outcome=CallOutcome.THROTTLED),
+        make_call(21, run, **labels, outcome=CallOutcome.CLIENT_ERROR),
+    ]
+    await CallStore(engine, Partitions(engine, CALLS)).write(made)
+    await UnitStore(engine).write([make_units(minute), make_label_units(minute, "1", in_service_units=5)])
+    async with engine.connect() as connection:
+        found = families(await read(connection))
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value for family in found for sample in family.samples
+    }
+
+    def value(name: str, *labels: str) -> float | None:
+        return samples.get((name, *sorted((ACCOUNT, *labels))))
+
+    assert value("vigia_lookout_requests_total", "cookies", "1", "success") == 3
+    assert value("vigia_lookout_requests_total", "cookies", "1", "throttled") == 0
+    told = {
+        outcome: value("vigia_customlabels_requests_total", "DetectCustomLabels", outcome)
+        for outcome in ("success", "throttled", "user_error", "server_error")
+    }
+    assert told == {"success": 2, "throttled": 1, "user_error": 1, "server_error": 0}
+    assert value("vigia_customlabels_request_seconds_count", "DetectCustomLabels") == 2
+    assert value("vigia_customlabels_request_seconds_sum", "DetectCustomLabels") == 0.5
+    assert value("vigia_lookout_inference_units", "cookies", "1", "in_service") == 1
+    assert value("vigia_customlabels_inference_units", "cookies", "1", "in_service") == 5
+    assert len([name for name, *_ in samples if name == "vigia_customlabels_requests_total"]) == 4

@@ -10,10 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,10 @@ from typing import Any, TypeVar
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from tritonclient.grpc.aio import InferenceServerClient
@@ -45,6 +49,8 @@ T = TypeVar("T")
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 WIDTH, HEIGHT = 64, 48
+#: The secret of every key, and the token among the services.
+SECRET, TOKEN = "a-secret-of-the-test", "internal-token"
 SIDE = 16
 
 
@@ -95,6 +101,85 @@ def tiny_manifest(kind: str = "anomaly-segmentation", side: int = SIDE) -> Manif
     )
 
 
+LABELS = (("red", "#ff0000", 0.5), ("green", "#00ff00", 0.3), ("blue", "#0000ff", 0.8))
+
+
+def label_model(kind: str) -> bytes:
+    """A graph that gives labels: how red, green and blue an image is, or boxes of fixed places as sure as that."""
+    boxes = kind == "object-detection"
+    places = [[0.1, 0.2, 0.5, 0.6], [0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 0.75, 1.0]]
+    tensors = [
+        numpy_helper.from_array(np.array([1, 2], np.int64), "places"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.array([2], np.int64), "two"),
+        numpy_helper.from_array(np.array(255, np.float32), "white"),
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
+        numpy_helper.from_array(np.array([[0, 1, 2]], np.float32), "numbers_of_labels"),
+        numpy_helper.from_array(np.array([places], np.float32), "corners"),
+    ]
+    shares = "scores" if boxes else "confidences"
+    nodes = [
+        helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["numbers", "white"], ["bright"]),
+        helper.make_node("ReduceMean", ["bright", "places"], [shares], keepdims=0),
+        helper.make_node("ReduceMax", [shares, "one"], ["score"], keepdims=1),
+    ]
+    outputs = [("score", ["n", 1]), (shares, ["n", 3])]
+    if boxes:
+        nodes += [
+            helper.make_node("Mul", [shares, "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "numbers_of_labels"], ["classes"]),
+            helper.make_node("Unsqueeze", ["nothing", "two"], ["nowhere"]),
+            helper.make_node("Add", ["nowhere", "corners"], ["boxes"]),
+        ]
+        outputs += [("classes", ["n", 3]), ("boxes", ["n", 3, 4])]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def label_manifest(kind: str) -> Manifest:
+    """The graph's manifest. Images are squashed, so that a box's shares are those of the image too."""
+    boxes = kind == "object-detection"
+    outputs = (
+        (("scores", (-1, 3)), ("classes", (-1, 3)), ("boxes", (-1, 3, 4))) if boxes else (("confidences", (-1, 3)),)
+    )
+    return Manifest(
+        kind=kind,  # type: ignore[arg-type]
+        labels=tuple(Label(name=name, color=color) for name, color, _ in LABELS),
+        input=InputContract(width=SIDE, height=SIDE, image_width=WIDTH, image_height=HEIGHT, any_size=True),
+        outputs=(TensorSpec(name="score", shape=(-1, 1)), *(TensorSpec(name=n, shape=s) for n, s in outputs)),
+        threshold=Threshold(value=0.5),
+        decision=Decision(label_thresholds=tuple(threshold for *_, threshold in LABELS)),
+    )
+
+
+async def load_label_model(grpc: str, name: str, kind: str, **batching: Any) -> None:
+    """As ``load_tiny_model``, for a model that gives labels."""
+    outputs = [
+        {"name": spec.name, "data_type": "TYPE_FP32", "dims": list(spec.shape[1:])}
+        for spec in label_manifest(kind).outputs
+    ]
+    config = {
+        "name": name,
+        "backend": "onnxruntime",
+        "max_batch_size": 8,
+        "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": [SIDE, SIDE, 3]}],
+        "output": outputs,
+        "instance_group": [{"kind": "KIND_CPU", "count": 1}],
+        "dynamic_batching": {"max_queue_delay_microseconds": 500, **batching},
+    }
+    async with InferenceServerClient(grpc) as client:
+        await client.load_model(name, config=json.dumps(config), files={"file:1/model.onnx": label_model(kind)})
+
+
 async def load_tiny_model(grpc: str, name: str, units: int = 1, **batching: Any) -> None:
     """What hosting does: the complete configuration and the file travel with the load request."""
     config = {
@@ -128,7 +213,7 @@ def hosted(triton_model: str, **changes: Any) -> Deployment:
         account_id=ACCOUNT,
         region=REGION,
         project=project,
-        model_arn=f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{project}/{version}",
+        model_arn=changes.pop("model_arn", f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{project}/{version}"),
         model_version=version,
         triton_model=triton_model,
         manifest=manifest.model_dump(mode="json"),
@@ -146,6 +231,13 @@ def picture(*, defect: bool, width: int = WIDTH, height: int = HEIGHT, form: str
         pixels[: height // 4, : width // 2] = 255
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, form)
+    return file.getvalue()
+
+
+def painted(color: tuple[int, int, int], width: int = WIDTH, height: int = HEIGHT, form: str = "PNG") -> bytes:
+    """An image of one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), color).save(file, form)
     return file.getvalue()
 
 
@@ -374,6 +466,58 @@ class Process:
         return 0.0
 
 
+@contextmanager
+def serve_registry(
+    policies: dict[str, str],
+    sessions: dict[str, dict[str, Any]] | None = None,
+    exists: Callable[[str], bool] = lambda name: False,
+) -> Iterator[str]:
+    """What detection asks registry for, at an address: the credential of a key, and whether a version exists, which
+    Lookout names ``project/version`` and Custom Labels by its ARN."""
+    app = FastAPI()
+
+    @app.get("/internal/v1/credentials/{key}")
+    async def credential(key: str, request: Request) -> Any:
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        if key not in policies:
+            return JSONResponse({}, 404)
+        answer = {
+            "access_key_id": key,
+            "secret_access_key": SECRET,
+            "account_id": ACCOUNT,
+            "principal_arn": f"arn:aws:iam::{ACCOUNT}:user/tester",
+            "policies": [policies[key]],
+        }
+        return answer | (sessions or {}).get(key, {})
+
+    @app.post("/internal/v1/credentials/{key}/uses", status_code=204)
+    async def use(key: str) -> None:
+        return None
+
+    @app.get("/internal/v1/model-versions")
+    async def model_version(arn: str, request: Request) -> Any:
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        return Response(status_code=204) if exists(arn) else JSONResponse({"code": "no_such_version"}, 404)
+
+    @app.get("/2020-11-20/projects/{project}/models/{version}")
+    async def describe(project: str, version: str, request: Request) -> Any:
+        assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=")
+        if exists(f"{project}/{version}"):
+            return {}
+        return JSONResponse({}, 404, headers={"x-amzn-errortype": "ResourceNotFoundException"})
+
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.02)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -408,6 +552,10 @@ class Kit:
     manifest: Callable[..., Manifest] = tiny_manifest
     load: Callable[..., Awaitable[None]] = load_tiny_model
     unload: Callable[..., Awaitable[None]] = unload_model
+    painted: Callable[..., bytes] = painted
+    label_manifest: Callable[..., Manifest] = label_manifest
+    load_labels: Callable[..., Awaitable[None]] = load_label_model
+    registry: Callable[..., AbstractContextManager[str]] = serve_registry
     hosted: Callable[..., Deployment] = hosted
     eventually: Callable[..., Awaitable[Any]] = eventually
     free_port: Callable[[], int] = free_port
@@ -415,6 +563,8 @@ class Kit:
     height: int = HEIGHT
     account: str = ACCOUNT
     region: str = REGION
+    secret: str = SECRET
+    token: str = TOKEN
 
 
 @pytest.fixture(scope="session")

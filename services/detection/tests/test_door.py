@@ -18,7 +18,9 @@ from vigia_contracts.deployments import Deployment
 from vigia_contracts.events import Event
 from vigia_detection.app.detect import Permit, Reply, Request
 from vigia_detection.entrypoints.calls import CallLog
-from vigia_detection.entrypoints.http import Door, create
+from vigia_detection.entrypoints.http import create
+from vigia_detection.entrypoints.lookoutvision.door import Door
+from vigia_detection.entrypoints.places import Places
 from vigia_runtime.errors import Transient
 from vigia_runtime.policies import allowing
 from vigia_runtime.signin import Authenticator, Credential
@@ -64,8 +66,8 @@ class NothingHosted:
 
 
 def door_of(detector: Any, written: Written, concurrency: int = 1) -> Door:
-    log = CallLog(written, NothingHosted())  # type: ignore[arg-type]
-    return Door(detector, Authenticator(OneKey()), None, log, concurrency)  # type: ignore[arg-type]
+    log = CallLog(written, 5.0)  # type: ignore[arg-type]
+    return Door(detector, NothingHosted(), Authenticator(OneKey()), None, log, Places(concurrency))  # type: ignore[arg-type]
 
 
 async def nobody(request: Request, permit: Permit) -> Reply:
@@ -81,7 +83,7 @@ async def test_a_full_door_throttles_and_opens_again(kit: Any) -> None:
         return Reply(Answer(0.1, False, 0.9, (), 1.0, None), None)
 
     written = Written()
-    transport = httpx.ASGITransport(create(door_of(detector, written), "test"))
+    transport = httpx.ASGITransport(create([door_of(detector, written)], "test"))
     image = kit.picture(defect=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://door", auth=("key", "secret")) as client:
 
@@ -104,7 +106,7 @@ async def test_a_bug_is_an_internal_error_without_its_text(kit: Any) -> None:
         raise ZeroDivisionError("a secret detail")
 
     written = Written()
-    transport = httpx.ASGITransport(create(door_of(detector, written), "test"), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create([door_of(detector, written)], "test"), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://door", auth=("key", "secret")) as client:
         answer = await client.post(PATH, content=kit.picture(defect=False), headers={"content-type": "image/jpeg"})
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (500, "InternalServerException")
@@ -124,7 +126,7 @@ async def test_a_caller_gets_its_error_though_it_cannot_be_written_down(kit: Any
 
     written, before = Written(), unrecorded()
     written.error = Transient("the broker is away")
-    transport = httpx.ASGITransport(create(door_of(detector, written), "test"))
+    transport = httpx.ASGITransport(create([door_of(detector, written)], "test"))
     async with httpx.AsyncClient(transport=transport, base_url="http://door", auth=("key", "secret")) as client:
         answer = await client.post(PATH, content=kit.picture(defect=False), headers={"content-type": "image/jpeg"})
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (500, "InternalServerException")
@@ -148,7 +150,7 @@ class Signed(httpx.Auth):
 @pytest.mark.parametrize("size", [DEFAULT_LIMITS.max_bytes + 1, 20 * 1024 * 1024])
 async def test_an_image_that_is_too_large_is_written_down_as_invalid(auth: httpx.Auth, size: int) -> None:
     written = Written()
-    transport = httpx.ASGITransport(create(door_of(nobody, written), "test"))
+    transport = httpx.ASGITransport(create([door_of(nobody, written)], "test"))
     async with httpx.AsyncClient(transport=transport, base_url="http://door", auth=auth) as client:
         answer = await client.post(PATH, content=bytes(size), headers={"content-type": "image/jpeg"})
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "ValidationException")
@@ -160,7 +162,7 @@ async def test_an_image_that_is_too_large_is_written_down_as_invalid(auth: httpx
 
 async def test_an_image_beyond_all_bounds_is_refused_unread(kit: Any) -> None:
     written = Written()
-    transport = httpx.ASGITransport(create(door_of(nobody, written), "test"))
+    transport = httpx.ASGITransport(create([door_of(nobody, written)], "test"))
     headers = {"content-type": "image/jpeg", "content-length": str(10**12)}
     async with httpx.AsyncClient(transport=transport, base_url="http://door", auth=("key", "secret")) as client:
         answer = await client.post(PATH, content=b"x", headers=headers)
@@ -190,7 +192,7 @@ async def test_a_request_that_breaks_off_is_written_down_and_is_no_image() -> No
         "headers": [(b"authorization", b"Basic " + basic), (b"content-type", b"image/jpeg")],
         "client": ("10.1.2.3", 5),
     }
-    await create(door_of(nobody, written), "test")(scope, receive, send)
+    await create([door_of(nobody, written)], "test")(scope, receive, send)
     [call] = written.calls
     assert (call.record.errorCode, call.images_invalid) == ("ValidationException", 0)
     assert call.record.errorMessage == "The request ended before its image did."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -15,11 +14,8 @@ import boto3
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from PIL import Image
 
 import vigia_client
@@ -61,46 +57,15 @@ SESSIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def exists(name: str) -> bool:
+    return name == "cookies/2" or name.startswith("stops")
+
+
 @pytest.fixture(scope="module")
 def registry(kit: Any) -> Iterator[str]:
-    """What detection asks registry for: the credential of a key, and whether a version exists."""
-    app = FastAPI()
-
-    @app.get("/internal/v1/credentials/{key}")
-    async def credential(key: str, request: Request) -> Any:
-        assert request.headers["authorization"] == f"Bearer {TOKEN}"
-        if key not in POLICIES:
-            return JSONResponse({}, 404)
-        answer = {
-            "access_key_id": key,
-            "secret_access_key": SECRET,
-            "account_id": kit.account,
-            "principal_arn": f"arn:aws:iam::{kit.account}:user/tester",
-            "policies": [POLICIES[key]],
-        }
-        return answer | SESSIONS.get(key, {})
-
-    @app.post("/internal/v1/credentials/{key}/uses", status_code=204)
-    async def use(key: str) -> None:
-        return None
-
-    @app.get("/2020-11-20/projects/{project}/models/{version}")
-    async def describe(project: str, version: str, request: Request) -> Any:
-        assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=")
-        if (project, version) == ("cookies", "2") or project.startswith("stops"):
-            return {}
-        return JSONResponse({}, 404, headers={"x-amzn-errortype": "ResourceNotFoundException"})
-
-    port = kit.free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        thread.join(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
+    """The address of what detection asks registry for."""
+    with kit.registry(POLICIES, SESSIONS, exists) as url:
+        yield url
 
 
 @dataclass(frozen=True)

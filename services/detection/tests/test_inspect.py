@@ -23,6 +23,7 @@ from vigia_contracts.deployments import Deployment, ThresholdRecord
 from vigia_contracts.events import Event
 from vigia_contracts.frames import FrameReference, inspection_id
 from vigia_contracts.inspections import Inspection, InvalidCause, Origin, Verdict
+from vigia_detection.app.ask import Asker
 from vigia_detection.app.errors import ImageGone, ImageTooLarge, ModelAway, ModelBusy, ModelFailed, ModelLate
 from vigia_detection.app.inspect import InspectFrame, Policy
 from vigia_detection.app.judge import Judge
@@ -30,7 +31,8 @@ from vigia_detection.app.ports import Outputs, Pixels
 from vigia_detection.app.record import Recorder
 from vigia_detection.domain.frame import Frame
 from vigia_runtime.errors import Transient
-from vigia_vision.decode import DecodeError
+from vigia_vision.decode import DecodeError, Limits
+from vigia_vision.find import Finding
 from vigia_vision.interpret import Answer
 from vigia_vision.manifest import InputContract, Manifest, TensorSpec, Threshold
 from vigia_vision.prepare import Prepared, WrongSize
@@ -112,7 +114,7 @@ class World:
     def manifest(self, deployment: Deployment) -> Manifest:
         return MANIFEST
 
-    async def prepare(self, image: bytes, manifest: Manifest) -> Prepared:
+    async def prepare(self, image: bytes, manifest: Manifest, limits: Limits) -> Prepared:
         if self.image is not None:
             raise self.image
         return Prepared(np.zeros((8, 8, 3), np.uint8), 8, 8)
@@ -122,6 +124,11 @@ class World:
     ) -> Answer:
         score = float(outputs["score"][0])
         return Answer(score, score >= 0.5, 0.9, (), 1.0, None)
+
+    async def find(
+        self, outputs: Outputs, manifest: Manifest, size: tuple[int, int], min_confidence: float | None
+    ) -> tuple[Finding, ...]:
+        raise AssertionError("nobody asks for labels")
 
     async def mask(self, answer: Answer, manifest: Manifest) -> bytes | None:
         return None
@@ -140,12 +147,15 @@ class World:
     ) -> None:
         self.published.append(inspection)
 
+    async def announce_call(self, call: Event) -> None:
+        raise AssertionError("no call brought the frame")
+
     def use_case(self) -> InspectFrame:
         return InspectFrame(
             cameras=_Table(self.cameras),
             deployments=_Table(self.deployments),
             frames=self,
-            judge=Judge(self, self, self),
+            judge=Judge(Asker(self, self, self), self),
             recorder=Recorder(self, self, retry_seconds=0.5, max_evidence_bytes=1000),
             clock=self,
             policy=Policy(account_id="000000000000", frames_bucket="frames"),

@@ -20,6 +20,7 @@ from vigia_contracts.inspections import InvalidCause, Verdict
 from vigia_contracts.topics import FAULTS
 from vigia_detection.adapters.triton import TritonServers
 from vigia_detection.adapters.vision import VisionThreads
+from vigia_detection.app.ask import Asker
 from vigia_detection.app.clock import Deadline, Stopwatch, SystemClock
 from vigia_detection.app.judge import Judge
 from vigia_detection.domain.outcome import Judged
@@ -81,7 +82,7 @@ async def test_a_unit_that_died_costs_time_and_no_answer(kit: Any, tmp_path: Pat
         if not units:
             pytest.skip("this Triton has no backend processes of its own")
         servers, vision, clock = TritonServers([address]), VisionThreads(2), SystemClock()
-        judge = Judge(servers, vision, clock)
+        judge = Judge(Asker(servers, vision, clock), vision)
         deployment = kit.hosted("two")
         refused = metrics.MODEL_SERVER_REFUSALS.labels("away")
         before = refused._value.get()

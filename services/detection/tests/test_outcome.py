@@ -19,7 +19,7 @@ from vigia_detection.domain.evidence import image_key, is_kept, mask_key
 from vigia_detection.domain.frame import Frame, account_of_unknown, camera_name, capture_time, clean
 from vigia_detection.domain.hosted import find_hosted
 from vigia_detection.domain.outcome import Invalid, Judged, Outcome, inspection, settle, verdict
-from vigia_detection.entrypoints.aws import result
+from vigia_detection.entrypoints.lookoutvision.wire import result
 from vigia_vision.interpret import Answer, FoundLabel, confidence
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

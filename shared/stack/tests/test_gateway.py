@@ -26,11 +26,12 @@ def upstream(name: str) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            answer = name if len(body) <= 1 else f"{name} {len(body)}"
             self.send_response(200)
-            self.send_header("Content-Length", str(len(name)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(name.encode())
+            self.wfile.write(answer.encode())
 
         do_GET = do_POST = answer  # noqa: N815 - the base class looks for these names
 
@@ -85,6 +86,10 @@ def signed_for(service: str) -> dict[str, str]:
     return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}"}
 
 
+def asking(operation: str) -> dict[str, str]:
+    return {"X-Amz-Target": f"RekognitionService.{operation}"}
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "service"),
     [
@@ -95,6 +100,11 @@ def signed_for(service: str) -> dict[str, str]:
         (DETECT, signed_for("lookoutvision"), "detection"),
         (DETECT, {}, "detection"),
         ("/2020-11-20/projects", signed_for("lookoutvision"), "registry"),
+        ("/", asking("DetectCustomLabels"), "detection"),
+        ("/", asking("DetectCustomLabels") | signed_for("rekognition"), "detection"),
+        ("/", asking("DescribeProjectVersions") | signed_for("rekognition"), "registry"),
+        ("/", asking("DetectFaces") | signed_for("rekognition"), "registry"),
+        ("/", signed_for("rekognition"), "registry"),
         ("/api/v1/trends", signed_for("vigia"), "aggregator"),
         ("/api/v1/replay", signed_for("vigia"), "aggregator"),
         ("/api/v1/projects/cookies/models/1/thresholds", signed_for("vigia"), "registry"),
@@ -104,6 +114,16 @@ def signed_for(service: str) -> dict[str, str]:
 )
 def test_every_request_finds_its_service(gateway: str, path: str, headers: dict[str, str], service: str) -> None:
     assert httpx.post(gateway + path, headers=headers, content=b"x", trust_env=False).text == service
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "size"),
+    [(DETECT, signed_for("lookoutvision"), 8 * 1024**2), ("/", asking("DetectCustomLabels"), 20 * 1024**2)],
+)
+def test_the_largest_images_pass(gateway: str, path: str, headers: dict[str, str], size: int) -> None:
+    """Whole, and larger ones too: how large an image may be is said by who answers, in its protocol."""
+    answer = httpx.post(gateway + path, headers=headers, content=bytes(size), trust_env=False)
+    assert answer.text == f"detection {size}"
 
 
 def test_what_services_say_among_themselves_stays_inside(gateway: str) -> None:

@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from vigia_contracts.cameras import Camera
 from vigia_contracts.deployments import Deployment
 from vigia_contracts.topics import CAMERAS, DEPLOYMENTS
-from vigia_detection.adapters.store import StoredEvidence, StoredFrames
+from vigia_detection.adapters.store import StoredEvidence, StoredImages
 from vigia_detection.adapters.stream import KafkaAnnouncer
 from vigia_detection.adapters.triton import TritonServers
 from vigia_detection.adapters.vision import VisionThreads
+from vigia_detection.app.ask import Asker
 from vigia_detection.app.clock import SystemClock
 from vigia_detection.app.detect import DetectAnomalies, Patience
 from vigia_detection.app.inspect import InspectFrame, Policy
 from vigia_detection.app.judge import Judge
+from vigia_detection.app.labels import DetectCustomLabels, LabelPolicy
 from vigia_detection.app.record import Recorder
 from vigia_detection.settings import Settings
 from vigia_runtime.kafka.producer import Producer
 from vigia_runtime.kafka.table import CompactedTable
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.objects import ObjectStore
-from vigia_vision.decode import DEFAULT_LIMITS
+from vigia_vision.decode import DEFAULT_LIMITS, Limits
 
 #: How long a process waits for the compacted topics at its start before it gives up and is started again.
 _TABLES_SECONDS = 60.0
@@ -37,6 +39,8 @@ class Parts:
     deployments: CompactedTable[Deployment]
     announcer: KafkaAnnouncer
     store: ObjectStore
+    vision: VisionThreads
+    asker: Asker
     judge: Judge
     recorder: Recorder
     clock: SystemClock
@@ -62,12 +66,15 @@ async def parts(settings: Settings, lifecycle: Lifecycle) -> AsyncIterator[Parts
         lifecycle.spawn("deployments", deployments.run(lifecycle.stopping))
         await deployments.wait_ready(_TABLES_SECONDS)
         announcer = KafkaAnnouncer(producer)
+        asker = Asker(models, vision, clock)
         yield Parts(
             producer=producer,
             deployments=deployments,
             announcer=announcer,
             store=store,
-            judge=Judge(models, vision, clock),
+            vision=vision,
+            asker=asker,
+            judge=Judge(asker, vision),
             recorder=Recorder(
                 StoredEvidence(store, settings.buckets.evidence),
                 announcer,
@@ -91,7 +98,7 @@ async def frame_inspector(settings: Settings, lifecycle: Lifecycle, shared: Part
     return InspectFrame(
         cameras=cameras,
         deployments=shared.deployments,
-        frames=StoredFrames(shared.store, DEFAULT_LIMITS.max_bytes),
+        frames=StoredImages(shared.store, DEFAULT_LIMITS.max_bytes),
         judge=shared.judge,
         recorder=shared.recorder,
         clock=shared.clock,
@@ -100,7 +107,7 @@ async def frame_inspector(settings: Settings, lifecycle: Lifecycle, shared: Part
 
 
 def detector(settings: Settings, shared: Parts) -> DetectAnomalies:
-    """The request's use case."""
+    """The use case of a request for a verdict."""
     deciding = settings.deciding
     return DetectAnomalies(
         deployments=shared.deployments,
@@ -111,5 +118,24 @@ def detector(settings: Settings, shared: Parts) -> DetectAnomalies:
             announce_seconds=deciding.announce_seconds,
             budget_seconds=deciding.request_seconds,
             pass_share=deciding.api_pass_evidence_share,
+        ),
+    )
+
+
+def label_detector(settings: Settings, shared: Parts) -> DetectCustomLabels:
+    """The use case of a request for labels."""
+    deciding, bounds = settings.deciding, settings.labels
+    # The larger of both bounds on bytes: each door, and the store's reader, keeps its own.
+    most = max(bounds.max_image_bytes, bounds.max_stored_bytes)
+    return DetectCustomLabels(
+        deployments=shared.deployments,
+        asker=shared.asker,
+        vision=shared.vision,
+        images=StoredImages(shared.store, bounds.max_stored_bytes),
+        clock=shared.clock,
+        policy=LabelPolicy(
+            announce_seconds=deciding.announce_seconds,
+            budget_seconds=deciding.request_seconds,
+            limits=Limits(max_bytes=most, min_side=bounds.min_side, max_aspect=bounds.max_aspect),
         ),
     )

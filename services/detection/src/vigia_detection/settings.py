@@ -31,9 +31,9 @@ class DecidingSettings(Group):
     retry_seconds: float = Field(
         default=60.0, gt=0, le=600, description="how long an outcome waits for broker and object store to take it"
     )
-    request_seconds: float = Field(default=10.0, gt=0, le=60, description="DetectAnomalies: request to decision")
+    request_seconds: float = Field(default=10.0, gt=0, le=60, description="requests: from arrival to decision")
     announce_seconds: float = Field(
-        default=2.0, ge=0, le=30, description="DetectAnomalies: how long a version just hosted may take to be known"
+        default=2.0, ge=0, le=30, description="requests: how long a version just hosted may take to be known"
     )
     api_pass_evidence_share: float = Field(
         default=0.1, ge=0, le=1, description="share of images judged good by request that is kept"
@@ -42,6 +42,27 @@ class DecidingSettings(Group):
         default="000000000000",
         pattern=r"^\d{12}$",
         description="account for frames of unknown cameras, if several have cameras",
+    )
+
+
+class LabelSettings(Group):
+    """What images of DetectCustomLabels may be. The defaults are what Custom Labels had."""
+
+    max_image_bytes: int = Field(
+        default=4 * 1024**2, ge=1024, le=32 * 1024**2, description="bytes of an image in a request"
+    )
+    max_stored_bytes: int = Field(
+        default=15 * 1024**2, ge=1024, le=64 * 1024**2, description="bytes of an image in the object store"
+    )
+    min_side: int = Field(default=64, ge=1, le=4096, description="pixels of an image's shorter side, at least")
+    max_aspect: float = Field(default=20.0, ge=1, description="how many times the shorter side the longer may be")
+
+
+class IdentitySettings(Group):
+    """What callers' policies decide about."""
+
+    s3_policies: bool = Field(
+        default=False, description="whether images of DetectCustomLabels in S3 need S3 actions of the caller's policies"
     )
 
 
@@ -55,5 +76,7 @@ class Settings(ServiceSettings):
     triton: TritonSettings
     buckets: BucketSettings = BucketSettings()
     deciding: DecidingSettings = DecidingSettings()
+    labels: LabelSettings = LabelSettings()
+    identity: IdentitySettings = IdentitySettings()
     http: HttpSettings = HttpSettings()
     registry: RegistrySettings | None = None

@@ -23,6 +23,7 @@ from vigia_registry.objects import asked_rights, fence_of
 from .conftest import BUCKET, KEY, REGION, SECRET, Registry
 from .manifests import line, manifest
 from .test_lifecycle import OUTPUT, becomes, completed, report, requests_for, settled, trainable
+from .versions import trained
 
 
 def refused(call: Callable[[], Any]) -> dict[str, Any]:
@@ -403,6 +404,19 @@ def test_the_internal_door_needs_its_token(registry: Registry) -> None:
     assert answer["account_id"] == "111122223333"
     assert [json.loads(document)["Statement"][0]["Action"] for document in answer["policies"]] == [["*"]]
     assert ask("the-internal-token", f"{registry.url}/internal/v1/credentials/NOBODY").status_code == 404
+
+
+def test_services_learn_whether_a_model_version_exists(registry: Registry, project: str) -> None:
+    arn = trained(registry, project)
+
+    def ask(asked: str, token: str = "the-internal-token") -> httpx.Response:
+        url = f"{registry.url}/internal/v1/model-versions"
+        return httpx.get(url, params={"arn": asked}, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+
+    assert ask(arn).status_code == 204
+    assert ask(arn, "wrong").status_code == 403
+    for unknown in (arn + "0", ""):
+        assert (ask(unknown).status_code, ask(unknown).json()["code"]) == (404, "no_such_version")
 
 
 def test_secrets_are_not_stored_in_clear(registry: Registry) -> None:

@@ -43,7 +43,7 @@ _CUT: Final = "...(cut)"
 #: Tokens that are no secrets: they repeat a request or continue a list, and only with a signature of their own.
 _OPEN: Final = frozenset({"clientToken", "nextToken"})
 #: What the protocols call it when somebody asks too often.
-_THROTTLING: Final = frozenset({"Throttling", "ThrottlingException"})
+_THROTTLING: Final = frozenset({"Throttling", "ThrottlingException", "ProvisionedThroughputExceededException"})
 _AGENT: Final = 512
 _REGION: Final = 64
 
@@ -168,7 +168,7 @@ def outcome_of(status: int, code: str | None) -> CallOutcome:
 
 
 def is_read_only(operation: str) -> bool:
-    """Whether an operation of Lookout changes nothing, by its name."""
+    """Whether an operation of the AWS protocols changes nothing, by its name."""
     return operation.startswith(("Describe", "List", "Detect"))
 
 

@@ -77,6 +77,11 @@ FRAMES = Counter(
     ["service", "camera", "outcome"],
 )
 INVALID_FRAMES = Counter("vigia_invalid_frames_total", "Frames judged INVALID, by cause.", ["camera", "cause"])
+LABEL_IMAGES = Counter(
+    "vigia_label_images_total",
+    "Images by request to models that give labels: found (one label or more), nothing, or the cause of no answer.",
+    ["outcome"],
+)
 STAGE_SECONDS = Histogram(
     "vigia_stage_seconds", "Time a frame spends in a stage.", ["service", "stage"], buckets=STAGE_BUCKETS
 )

@@ -18,7 +18,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from vigia_contracts.base import ObjectRef
-from vigia_runtime.errors import AccessDenied, AppError, NotFound, Transient
+from vigia_runtime.errors import AccessDenied, AppError, LimitExceeded, NotFound, Transient
 from vigia_runtime.sealing import Keyring, Seal, UnknownKey, is_sealed
 from vigia_runtime.settings import ObjectSettings
 
@@ -52,6 +52,14 @@ class UnusableKey(ObjectNotFound):
     def __init__(self, bucket: str, key: str) -> None:
         parts = "no part of it is empty, '.', '..' or longer than the store allows"
         super().__init__(bucket, key, f"cannot exist: a key has at most {MOST_KEY_BYTES} bytes, and {parts}")
+
+
+class ObjectTooLarge(LimitExceeded):
+    """The object is larger than its reader takes. ``size`` in bytes."""
+
+    def __init__(self, bucket: str, key: str, size: int, most: int) -> None:
+        super().__init__("object_too_large", f"s3://{bucket}/{key} has {size} bytes; at most {most} are read")
+        self.size = size
 
 
 class BucketNotFound(NotFound):
@@ -102,10 +110,15 @@ class ObjectStore:
         elif seal.key_id is not None:
             raise UnknownKey(seal.key_id)
 
-    async def get(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
-        """The object's bytes."""
+    async def get(
+        self, bucket: str, key: str, version_id: str | None = None, *, most_bytes: int | None = None
+    ) -> bytes:
+        """The object's bytes; ObjectTooLarge, unread, where there are more than ``most_bytes``."""
         async with self._errors(bucket, _usable(bucket, key)):
             result = await obstore.get_async(self._store(bucket), key, options=_version(version_id))
+            size = result.meta["size"]
+            if most_bytes is not None and size > most_bytes:
+                raise ObjectTooLarge(bucket, key, size, most_bytes)
             data = bytes(await result.bytes_async())
         return self._opened(bucket, key, data)
 

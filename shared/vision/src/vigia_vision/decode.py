@@ -8,6 +8,7 @@ becomes RGB with equal channels. A JPEG whose decoder would have to guess (trunc
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -32,21 +33,27 @@ _SCAN: Final = b"\xff\xda"
 _MAX_SCANS: Final = 100
 
 
-class DecodeError(ValueError):
-    """The bytes are not an image that can be judged. ``code``: ``undecodable`` or ``too_large``."""
+DecodeFault = Literal["undecodable", "too_large", "shape"]
 
-    def __init__(self, code: Literal["undecodable", "too_large"], detail: str) -> None:
+
+class DecodeError(ValueError):
+    """The bytes are not an image that can be judged. ``code``: ``undecodable``, ``too_large`` or ``shape``."""
+
+    def __init__(self, code: DecodeFault, detail: str) -> None:
         super().__init__(detail)
-        self.code: Literal["undecodable", "too_large"] = code
+        self.code: DecodeFault = code
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds of an image: encoded bytes, pixels, and the longer side in pixels."""
+    """Bounds of an image: encoded bytes, pixels, the longer and the shorter side in pixels, and how many times the
+    shorter side the longer may be."""
 
     max_bytes: int = 8 * 1024 * 1024
     max_pixels: int = 4096 * 4096
     max_side: int = 4096
+    min_side: int = 1
+    max_aspect: float = math.inf
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -63,7 +70,8 @@ class ImageInfo:
 
 
 def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
-    """Reads the header only. DecodeError ``too_large`` beyond ``limits``, ``undecodable`` for all else."""
+    """Reads the header only. DecodeError ``too_large`` beyond ``limits``, ``shape`` where a side is too short, and
+    ``undecodable`` for all else."""
     if len(data) > limits.max_bytes:
         raise DecodeError("too_large", f"{len(data)} bytes; at most {limits.max_bytes} are read")
     if not data:
@@ -78,6 +86,12 @@ def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         raise DecodeError("undecodable", f"the header says {info.width}x{info.height} pixels")
     if max(info.width, info.height) > limits.max_side or info.width * info.height > limits.max_pixels:
         raise DecodeError("too_large", f"{info.width}x{info.height} pixels; the longer side may have {limits.max_side}")
+    shorter, longer = sorted((info.width, info.height))
+    if shorter < limits.min_side:
+        raise DecodeError("shape", f"{info.width}x{info.height} pixels; the shorter side must have {limits.min_side}")
+    if longer > limits.max_aspect * shorter:
+        ratio = f"the longer side may be {limits.max_aspect:g} times the shorter"
+        raise DecodeError("shape", f"{info.width}x{info.height} pixels; {ratio}")
     return info
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from vigia_aggregator.adapters.partitions import Partitions
 from vigia_aggregator.adapters.staging import stage
 from vigia_aggregator.adapters.tables import SCHEMA, calls
 from vigia_aggregator.domain.calls import document, resources, username
-from vigia_aggregator.domain.metrics import TOTAL, samples_of_call, samples_of_units
+from vigia_aggregator.domain.metrics import TOTAL, place_of_call, place_of_units, samples_of_call, samples_of_units
 from vigia_contracts.audit import Call
 from vigia_contracts.usage import UnitsMeasured
 from vigia_runtime.postgres import copy_rows
@@ -27,8 +28,10 @@ _SAMPLE_COLUMNS: Final = (
     "at",
     "account_id",
     "region",
+    "service",
     "project",
     "model_version",
+    "operation",
     "metric",
     "value",
 )
@@ -42,8 +45,8 @@ _PREPARE: Final = (
     ),
     text(
         f"create temporary table if not exists {_SAMPLES} ("
-        "source_id uuid, at timestamptz, account_id text, region text, project text, model_version text, metric text, "
-        "value double precision) on commit delete rows"
+        "source_id uuid, at timestamptz, account_id text, region text, service text, project text, model_version text, "
+        "operation text, metric text, value double precision) on commit delete rows"
     ),
 )
 _FRESH: Final = text(
@@ -51,7 +54,7 @@ _FRESH: Final = text(
     f"select distinct on (event_id) {', '.join(_COLUMNS)} from {_INCOMING} order by event_id "
     "on conflict (event_id, called_at) do nothing returning event_id"
 )
-_KEY: Final = "account_id, region, project, model_version, metric"
+_KEY: Final = "account_id, region, service, project, model_version, operation, metric"
 
 
 def _count(source: str, resolutions: Sequence[str]) -> str:
@@ -68,7 +71,7 @@ def _count(source: str, resolutions: Sequence[str]) -> str:
         end,
         {_KEY}, count(*), sum(value), min(value), max(value), max(at)
     from {source} cross join unnest(array[{names}]) as resolution
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9
     on conflict on constraint samples_pkey do update set
         samples = s.samples + excluded.samples,
         sum = s.sum + excluded.sum,
@@ -169,13 +172,13 @@ def _row(call: Call) -> tuple[Any, ...]:
 
 def _samples_of_calls(batch: Iterable[Call]) -> Iterable[tuple[Any, ...]]:
     for call in batch:
-        place = (call.account_id, call.region, call.project or "", call.model_version or "")
+        place = (call.account_id, call.region, *astuple(place_of_call(call)))
         for metric, value in samples_of_call(call):
             yield (call.record.eventID, call.called_at, *place, metric.value, value)
 
 
 def _samples_of_units(batch: Iterable[UnitsMeasured]) -> Iterable[tuple[Any, ...]]:
     for measured in batch:
-        place = (measured.account_id, measured.region, measured.project, measured.model_version)
+        place = (measured.account_id, measured.region, *astuple(place_of_units(measured)))
         for metric, value in samples_of_units(measured):
             yield (None, measured.minute, *place, metric.value, value)

@@ -18,8 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from vigia_aggregator.adapters import lookout_metrics
-from vigia_aggregator.adapters.lookout_metrics import Lookout, families
+from vigia_aggregator.adapters import aws_metrics
+from vigia_aggregator.adapters.aws_metrics import Services, families
 from vigia_aggregator.adapters.tables import SCHEMA
 from vigia_aggregator.domain.buckets import LATENCY_BOUNDS, defect_rate
 from vigia_contracts.inspections import Verdict
@@ -75,7 +75,7 @@ class Snapshot:
     totals: Sequence[Total] = ()
     enabled: frozenset[str] = frozenset()
     rates: dict[tuple[str, str], float] = field(default_factory=dict)
-    lookout: Lookout = field(default_factory=Lookout)
+    services: Services = field(default_factory=Services)
 
 
 class RollupCollector(Collector):
@@ -124,7 +124,7 @@ class RollupCollector(Collector):
             age.add_metric(key, max(0.0, (now - moment).total_seconds()))
         for key, value in snapshot.rates.items():
             rate.add_metric(key, value)
-        return [counts, latency, age, rate, *families(snapshot.lookout)]
+        return [counts, latency, age, rate, *families(snapshot.services)]
 
 
 class Exposition:
@@ -176,7 +176,7 @@ async def _read(connection: AsyncConnection) -> Snapshot:
         if rate is not None:
             rates[place] = rate
     enabled = frozenset(camera for (camera,) in await connection.execute(_ENABLED))
-    return Snapshot(list(totals.values()), enabled, rates, await lookout_metrics.read(connection))
+    return Snapshot(list(totals.values()), enabled, rates, await aws_metrics.read(connection))
 
 
 def _cumulative(counts: Sequence[int]) -> list[tuple[str, float]]:

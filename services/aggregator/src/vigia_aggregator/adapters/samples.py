@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, func, literal, select, tuple_, union
+from sqlalchemy import String, func, literal, or_, select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vigia_aggregator.adapters.tables import samples
-from vigia_aggregator.domain.metrics import TOTAL, UNITS, Metric, resolution_for
+from vigia_aggregator.domain.metrics import LOOKOUT_METRICS, TOTAL, UNITS, Metric, resolution_for
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One metric of an account in a region; without a version of the whole project, without a project of everything."""
+    """One metric of a service of an account in a region; without a version of the whole project, without a project or
+    an operation of everything."""
 
     account_id: str
     region: str
+    service: str
     metric: Metric
     project: str | None = None
-    version: str | None = None
+    model_version: str | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +65,18 @@ async def points(
         c.resolution == resolution_for(start, period).value,
         c.account_id == wanted.account_id,
         c.region == wanted.region,
+        c.service == wanted.service,
         c.metric == wanted.metric.value,
         c.bucket >= start,
         c.bucket < end,
     ]
-    if wanted.project is not None:
-        found.append(c.project == wanted.project)
-    if wanted.version is not None:
-        found.append(c.model_version == wanted.version)
+    given = ((c.project, wanted.project), (c.model_version, wanted.model_version), (c.operation, wanted.operation))
+    found += [column == value for column, value in given if value is not None]
     if after is not None:
         found.append(c.bucket < after if newest_first else c.bucket >= after + timedelta(seconds=period))
     query: Any
     order: Any
-    if wanted.metric in UNITS and wanted.version is None:
+    if wanted.metric in UNITS and wanted.model_version is None:
         # Units of several versions add up at every moment, and only then are averaged over time.
         value = func.sum(c.sum) / func.max(c.samples)
         moments = (
@@ -101,24 +103,29 @@ async def points(
     ]
 
 
-#: Metric, project and version; the latter two are "" where the metric is not by them.
-Named = tuple[str, str, str]
+#: Service, metric, project, version and operation; the last three are "" where the metric is not by them.
+Named = tuple[str, str, str, str, str]
 
 
 async def names(
     connection: AsyncConnection, account_id: str, region: str, since: datetime, after: Named | None, limit: int
 ) -> Sequence[Named]:
-    """Metrics with a sample after ``since``, by name: of every version, of every project, and of all together."""
+    """Metrics with a sample after ``since``, by service and name: of every version, of every project that has calls of
+    its own, of every operation, and of all together."""
     c = samples.c
     held = (c.resolution == TOTAL, c.account_id == account_id, c.region == region, c.last_at >= since)
     none = literal("", String)
+    by_project = c.service == LOOKOUT_METRICS.service
     every = union(
-        select(c.metric, c.project, c.model_version).where(*held, c.model_version != ""),
-        select(c.metric, c.project, none).where(*held, c.project != ""),
-        select(c.metric, none, none).where(*held),
+        select(c.service, c.metric, c.project, c.model_version, none.label("operation")).where(
+            *held, c.model_version != ""
+        ),
+        select(c.service, c.metric, c.project, none, none).where(*held, c.project != "", by_project),
+        select(c.service, c.metric, none, none, c.operation).where(*held, c.operation != ""),
+        select(c.service, c.metric, none, none, none).where(*held, or_(by_project, c.operation != "")),
     ).subquery()
     columns = tuple(every.columns)
     query = select(*columns).order_by(*columns).limit(limit)
     if after is not None:
         query = query.where(tuple_(*columns) > tuple_(*after))
-    return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in await connection.execute(query)]

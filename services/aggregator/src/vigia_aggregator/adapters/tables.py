@@ -194,8 +194,10 @@ samples = Table(
     Column("bucket", _TIME, nullable=False),
     Column("account_id", Text, nullable=False),
     Column("region", Text, nullable=False),
+    Column("service", Text, nullable=False, server_default="lookoutvision"),
     Column("project", Text, nullable=False),
     Column("model_version", Text, nullable=False),
+    Column("operation", Text, nullable=False, server_default=""),
     Column("metric", Text, nullable=False),
     Column("samples", BigInteger, nullable=False),
     Column("sum", Double, nullable=False),
@@ -203,7 +205,16 @@ samples = Table(
     Column("maximum", Double, nullable=False),
     Column("last_at", _TIME, nullable=False),
     PrimaryKeyConstraint(
-        "resolution", "account_id", "region", "project", "model_version", "metric", "bucket", name="samples_pkey"
+        "resolution",
+        "account_id",
+        "region",
+        "service",
+        "project",
+        "model_version",
+        "operation",
+        "metric",
+        "bucket",
+        name="samples_pkey",
     ),
     Index("samples_age", "resolution", "last_at"),
 )

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vigia_contracts.audit import Call, CloudTrailRecord
+from vigia_contracts.audit import CUSTOM_LABELS, Call, CloudTrailRecord
 
 _LOOKOUT: Final = "AWS::LookoutVision::"
+_REKOGNITION: Final = "AWS::Rekognition::"
+#: Members of Custom Labels' requests that name something by its ARN, and what.
+_NAMED_BY_ARN: Final = {
+    "projectArn": "Project",
+    "sourceProjectArn": "Project",
+    "destinationProjectArn": "Project",
+    "projectVersionArn": "ProjectVersion",
+    "sourceProjectVersionArn": "ProjectVersion",
+    "datasetArn": "Dataset",
+    "resourceArn": "Resource",
+}
 
 
 def username(record: CloudTrailRecord) -> str:
@@ -16,7 +27,8 @@ def username(record: CloudTrailRecord) -> str:
 
 
 def resources(call: Call) -> list[dict[str, str]]:
-    """Type and name of everything that the request names. A version is ``project/1``, a dataset ``project/train``."""
+    """Type and name of everything that the request names. In Lookout a version is ``project/1``, a dataset
+    ``project/train``; Custom Labels names all but new projects by their ARNs."""
     given = call.record.requestParameters or {}
     found: list[dict[str, str]] = []
 
@@ -24,6 +36,11 @@ def resources(call: Call) -> list[dict[str, str]]:
         if all(isinstance(name, str) and name for name in names):
             found.append({"type": kind, "name": "/".join(names)})
 
+    if call.record.eventSource == CUSTOM_LABELS:
+        add(f"{_REKOGNITION}Project", given.get("projectName"))
+        for member, kind in _NAMED_BY_ARN.items():
+            add(f"{_REKOGNITION}{kind}", given.get(member))
+        return found
     add(f"{_LOOKOUT}Project", given.get("projectName"))
     add(f"{_LOOKOUT}Dataset", given.get("projectName"), given.get("datasetType"))
     add(f"{_LOOKOUT}Model", given.get("projectName"), given.get("modelVersion"))

@@ -29,7 +29,9 @@ class AuditItem(Answer):
     event_id: UUID
     called_at: UtcTime
     region: str
-    source: str = Field(description="`lookoutvision.amazonaws.com`, or `vigia` for Vigia's own API")
+    source: str = Field(
+        description="`lookoutvision.amazonaws.com`, `rekognition.amazonaws.com`, or `vigia` for Vigia's own API"
+    )
     name: str = Field(description="the operation")
     read_only: bool
     username: str = Field(description="the user, or the session of a role")

@@ -1,15 +1,15 @@
-"""Images in the object store: frames too large for Kafka, and the evidence."""
+"""Images in the object store: those that others have stored, and the evidence."""
 
 from __future__ import annotations
 
 from vigia_contracts.base import ObjectRef
 from vigia_detection.app.errors import ImageGone, ImageTooLarge
-from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore, ObjectTooLarge
 from vigia_runtime.sealing import Seal
 
 
-class StoredFrames:
-    """Frames by reference, as their publishers stored them."""
+class StoredImages:
+    """Images by reference, as others stored them: frames too large for Kafka, images that requests name."""
 
     def __init__(self, store: ObjectStore, max_bytes: int) -> None:
         self._store = store
@@ -18,11 +18,11 @@ class StoredFrames:
     async def fetch(self, reference: ObjectRef) -> bytes:
         """The image's bytes; ImageGone, ImageTooLarge; Transient when the store does not answer."""
         try:
-            # What the reference says about the size is its publisher's word.
-            size = (await self._store.head(reference.bucket, reference.key)).size
-            if size > self._max_bytes:
-                raise ImageTooLarge(f"{size} bytes; at most {self._max_bytes} are read")
-            return await self._store.get(reference.bucket, reference.key, reference.version_id)
+            return await self._store.get(
+                reference.bucket, reference.key, reference.version_id, most_bytes=self._max_bytes
+            )
+        except ObjectTooLarge as error:
+            raise ImageTooLarge(f"{error.size} bytes; at most {self._max_bytes} are read") from error
         except (ObjectNotFound, BucketNotFound) as error:
             raise ImageGone(f"{reference.bucket}/{reference.key} is not there") from error
         except ValueError as error:

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from vigia_contracts.deployments import Deployment
 from vigia_detection.app.errors import ModelFailed
 from vigia_detection.app.ports import Outputs
+from vigia_vision.decode import Limits
+from vigia_vision.find import Finding, find
 from vigia_vision.interpret import Answer, BadOutput, interpret, mask_png
 from vigia_vision.manifest import Manifest
 from vigia_vision.prepare import Prepared, prepare
@@ -47,9 +49,9 @@ class VisionThreads:
         self._manifests[deployment.model_arn] = (deployment.manifest, manifest)
         return manifest
 
-    async def prepare(self, image: bytes, manifest: Manifest) -> Prepared:
-        """Decode and resize; DecodeError, WrongSize."""
-        return await self._run(lambda: prepare(image, manifest))
+    async def prepare(self, image: bytes, manifest: Manifest, limits: Limits) -> Prepared:
+        """Decode and resize what keeps ``limits``; DecodeError, WrongSize."""
+        return await self._run(lambda: prepare(image, manifest, limits))
 
     async def interpret(
         self, outputs: Outputs, deployment: Deployment, manifest: Manifest, size: tuple[int, int]
@@ -58,6 +60,15 @@ class VisionThreads:
         width, height = size
         try:
             return await self._run(lambda: interpret(outputs, manifest, deployment.threshold.value, width, height))
+        except BadOutput as error:
+            raise ModelFailed(str(error)) from error
+
+    async def find(
+        self, outputs: Outputs, manifest: Manifest, size: tuple[int, int], min_confidence: float | None
+    ) -> tuple[Finding, ...]:
+        """The labels, surest first; ModelFailed when the numbers break the manifest."""
+        try:
+            return await self._run(lambda: find(outputs, manifest, *size, min_confidence))
         except BadOutput as error:
             raise ModelFailed(str(error)) from error
 

@@ -10,8 +10,9 @@ from vigia_contracts.deployments import Deployment
 from vigia_contracts.events import Event
 from vigia_contracts.frames import inspection_id
 from vigia_contracts.inspections import Origin
+from vigia_detection.app.ask import announced
 from vigia_detection.app.clock import Deadline, Stopwatch
-from vigia_detection.app.errors import NotHosted, NotJudged
+from vigia_detection.app.errors import NotJudged
 from vigia_detection.app.judge import Judge
 from vigia_detection.app.ports import Clock, Deployments
 from vigia_detection.app.record import Keeping, Recorder
@@ -22,7 +23,6 @@ from vigia_vision.interpret import Answer
 
 #: ``frame_source`` of images that came by this door.
 SOURCE: Final = "lookoutvision"
-_PAUSE: Final = 0.05
 
 Permit = Callable[[Deployment], None]
 
@@ -126,18 +126,15 @@ class DetectAnomalies:
         return Reply(outcome.answer, mask)
 
     async def _hosted(self, request: Request) -> Deployment:
-        """The deployment that the request means. An SDK may ask the moment DescribeModel says HOSTED."""
-        announced = Deadline(self._clock, self._patience.announce_seconds)
-        while True:
-            found = find_hosted(
+        """The deployment that the request means."""
+        return await announced(
+            lambda: find_hosted(
                 self._deployments.items(),
                 account_id=request.account_id,
                 region=request.region,
                 project=request.project,
                 version=request.version,
-            )
-            if found is not None:
-                return found
-            if announced.remaining() <= 0:
-                raise NotHosted
-            await self._clock.sleep(_PAUSE)
+            ),
+            self._clock,
+            self._patience.announce_seconds,
+        )

@@ -14,6 +14,8 @@ from vigia_contracts.cameras import Camera
 from vigia_contracts.deployments import Deployment
 from vigia_contracts.events import Event
 from vigia_contracts.inspections import Inspection
+from vigia_vision.decode import Limits
+from vigia_vision.find import Finding
 from vigia_vision.interpret import Answer
 from vigia_vision.manifest import Manifest
 from vigia_vision.prepare import Prepared
@@ -52,13 +54,19 @@ class Vision(Protocol):
     def manifest(self, deployment: Deployment) -> Manifest:
         """The deployment's manifest; ModelFailed when it cannot be read."""
 
-    async def prepare(self, image: bytes, manifest: Manifest) -> Prepared:
-        """Decode and resize; DecodeError, WrongSize."""
+    async def prepare(self, image: bytes, manifest: Manifest, limits: Limits) -> Prepared:
+        """Decode and resize what keeps ``limits``; DecodeError, WrongSize."""
 
     async def interpret(
         self, outputs: Outputs, deployment: Deployment, manifest: Manifest, size: tuple[int, int]
     ) -> Answer:
         """Read the outputs for an image of ``size`` (width, height); ModelFailed when they make no sense."""
+
+    async def find(
+        self, outputs: Outputs, manifest: Manifest, size: tuple[int, int], min_confidence: float | None
+    ) -> tuple[Finding, ...]:
+        """The labels of an image of ``size`` (width, height) from ``min_confidence`` (0..1) on, or without it from
+        their own thresholds on, surest first; ModelFailed when the outputs make no sense."""
 
     async def mask(self, answer: Answer, manifest: Manifest) -> bytes | None:
         """The answer's mask as PNG, None where the model draws none."""
@@ -82,6 +90,9 @@ class Announcer(Protocol):
 
         Transient; then either may be durable, and a repeat has no second effect.
         """
+
+    async def announce_call(self, call: Event) -> None:
+        """Publish the record of a call that led to no inspection; returns when it is durable. Transient."""
 
 
 class Clock(Protocol):

@@ -94,14 +94,7 @@ class Recorder:
         return Evidence(image=images.image, mask=masks.mask)
 
     async def _persist(self, action: Callable[[], Awaitable[T]]) -> T:
-        budget = Budget(self._retry_seconds)
-        while True:
-            try:
-                return await action()
-            except Transient as error:
-                if not await budget.pause():
-                    raise
-                log.warning("not recorded yet", detail=error.detail, attempt=budget.attempts)
+        return await persisted(action, self._retry_seconds)
 
     @staticmethod
     def _count(inspection: Inspection, known_camera: bool) -> None:
@@ -113,3 +106,15 @@ class Recorder:
             metrics.INVALID_FRAMES.labels(camera, inspection.cause.value).inc()
         for stage, seconds in inspection.timings.items():
             metrics.STAGE_SECONDS.labels(_SERVICE, stage).observe(seconds)
+
+
+async def persisted(action: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """What ``action`` gives once it succeeds; Transient when it did not within ``seconds``."""
+    budget = Budget(seconds)
+    while True:
+        try:
+            return await action()
+        except Transient as error:
+            if not await budget.pause():
+                raise
+            log.warning("not recorded yet", detail=error.detail, attempt=budget.attempts)

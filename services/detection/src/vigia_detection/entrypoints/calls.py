@@ -1,14 +1,12 @@
-"""Records of calls that ended without an inspection; those with one are published together with it."""
+"""Records of calls; those of a call that leads to an inspection are published together with it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
-from vigia_detection.adapters.stream import KafkaAnnouncer
-from vigia_detection.app.ports import Deployments
-from vigia_detection.domain.hosted import LATEST, find_hosted
-from vigia_detection.entrypoints.aws import AwsError
+from vigia_detection.app.ports import Announcer
+from vigia_detection.app.record import persisted
 from vigia_runtime import metrics
 from vigia_runtime.audit import Draft, Images
 from vigia_runtime.logging import get_logger
@@ -20,37 +18,40 @@ SERVICE: Final = "vigia/detection"
 _SECONDS: Final = 5.0
 
 
-class CallLog:
-    """Writes down refused and failed calls. A caller gets its error, also where the record cannot be kept."""
+class Told(Protocol):
+    """An error as a caller gets it: HTTP status, the protocol's name for it, and what it says."""
 
-    def __init__(self, announcer: KafkaAnnouncer, deployments: Deployments) -> None:
+    status: int
+    name: str
+    message: str
+
+
+class CallLog:
+    """Writes calls down. ``retry_seconds``: how long a call that succeeded waits for the broker to take its record."""
+
+    def __init__(self, announcer: Announcer, retry_seconds: float) -> None:
         self._announcer = announcer
-        self._deployments = deployments
+        self._retry_seconds = retry_seconds
+
+    async def succeeded(self, asked: Draft, project: str, version: str, images: Images) -> None:
+        """Publish that the call succeeded; Transient when that cannot be made durable."""
+        event = asked.ended(SERVICE, 200, project=project, version=version, images=images)
+        await persisted(lambda: self._announcer.announce_call(event), self._retry_seconds)
 
     async def failed(
-        self, asked: Draft, error: AwsError, project: str, version: str, *, exists: bool, invalid_image: bool
+        self, asked: Draft, error: Told, project: str | None, version: str | None, *, invalid_image: bool
     ) -> None:
-        """Publish that the call failed. ``exists``: the version is known to be there, hosted or not."""
-        hosted = find_hosted(
-            self._deployments.items(),
-            account_id=asked.credential.account_id,
-            region=asked.region,
-            project=project,
-            version=version,
-        )
-        if hosted is not None:
-            named: tuple[str | None, str | None] = (hosted.project, hosted.model_version)
-        elif exists:
-            named = (project, None if version == LATEST else version)
-        else:
-            # Anybody can name what is not there, and metrics must not grow by that.
-            named = (None, None)
+        """Publish that the call failed. A caller gets its error, also where the record cannot be kept.
+
+        ``project`` and ``version`` where they are known to exist: anybody can name what is not there, and metrics must
+        not grow by that.
+        """
         event = asked.ended(
             SERVICE,
             error.status,
             error=(error.name, error.message),
-            project=named[0],
-            version=named[1],
+            project=project,
+            version=version,
             images=Images(invalid=int(invalid_image)),
         )
         try:

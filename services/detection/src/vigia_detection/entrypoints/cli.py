@@ -17,7 +17,7 @@ _PROCESSES = {"worker": worker.work, "http": http.serve_requests}
 def main() -> NoReturn:
     """Run the process that the command line names."""
     parser = argparse.ArgumentParser(prog="vigia-detection", description="Judges images of parts.")
-    parser.add_argument("process", choices=sorted(_PROCESSES), help="worker: frames from Kafka; http: DetectAnomalies")
+    parser.add_argument("process", choices=sorted(_PROCESSES), help="worker: frames from Kafka; http: requests")
     process = parser.parse_args().process
     try:
         settings = load(Settings)

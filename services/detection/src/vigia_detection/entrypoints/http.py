@@ -1,242 +1,60 @@
-"""DetectAnomalies over HTTP, for code written for Amazon Lookout for Vision."""
+"""The door for requests: DetectAnomalies and DetectCustomLabels, each in its own protocol."""
 
 from __future__ import annotations
 
-import re
-from http import HTTPStatus
-from typing import Final
+from collections.abc import Sequence
+from typing import Protocol
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from vigia_contracts.audit import LOOKOUT
-from vigia_contracts.deployments import Deployment
-from vigia_contracts.events import Event
-from vigia_contracts.inspections import InvalidCause
 from vigia_detection import bootstrap
 from vigia_detection.adapters.catalogue import RegistryCatalogue
-from vigia_detection.app import detect
-from vigia_detection.app.detect import Reply
-from vigia_detection.app.errors import NotHosted, NotJudged
-from vigia_detection.domain.evidence import JPEG, PNG, media_type
-from vigia_detection.domain.outcome import Invalid, Outcome
-from vigia_detection.entrypoints import aws
-from vigia_detection.entrypoints.calls import SERVICE, CallLog
+from vigia_detection.entrypoints.calls import CallLog
+from vigia_detection.entrypoints.customlabels import door as customlabels
+from vigia_detection.entrypoints.lookoutvision import door as lookoutvision
+from vigia_detection.entrypoints.lookoutvision.wire import AwsError, told
+from vigia_detection.entrypoints.places import Places
 from vigia_detection.settings import Settings
-from vigia_runtime import metrics
-from vigia_runtime.audit import Draft, Images, draft, is_read_only
-from vigia_runtime.errors import AccessDenied, AppError, LimitExceeded, Transient, Unavailable
-from vigia_runtime.http import Body, create_app, receive_body, request_id, serve
+from vigia_runtime.errors import AppError, Transient, Unavailable
+from vigia_runtime.http import create_app, request_id, serve
 from vigia_runtime.lifecycle import Lifecycle
 from vigia_runtime.logging import get_logger
-from vigia_runtime.policies import authorize, tag_keys
-from vigia_runtime.signin import Authenticator, Credential, RegistryCredentials, region_of
-from vigia_runtime.sigv4 import SignatureError
-from vigia_vision.decode import DEFAULT_LIMITS
+from vigia_runtime.signin import Authenticator, RegistryCredentials
 
 log = get_logger(__name__)
 
-_SERVICE: Final = "lookoutvision"
-_NAME: Final = "DetectAnomalies"
-_ACTION: Final = f"lookoutvision:{_NAME}"
-_PATH: Final = "/2020-11-20/projects/{project}/models/{version}/detect"
-_PROJECT: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254}")
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,9}|latest")
-#: A region for the ARNs in messages, where the sign-in (HTTP Basic) names none.
-_NO_REGION: Final = "us-east-1"
 
-_CALLERS_FAULT: Final = frozenset({InvalidCause.UNDECODABLE, InvalidCause.TOO_LARGE, InvalidCause.WRONG_SIZE})
+class Door(Protocol):
+    """One protocol."""
+
+    def mount(self, app: FastAPI) -> None:
+        """Open the door in ``app``."""
 
 
-class Door:
-    """One request at a time through sign-in, checks and use case; at most ``concurrency`` of them inside."""
-
-    def __init__(
-        self,
-        detector: detect.DetectAnomalies,
-        authenticator: Authenticator,
-        catalogue: RegistryCatalogue,
-        calls: CallLog,
-        concurrency: int,
-    ) -> None:
-        self._detector = detector
-        self._calls = calls
-        self._authenticator = authenticator
-        self._catalogue = catalogue
-        self._free = concurrency
-
-    async def detect(self, request: Request, project: str, version: str) -> Response:
-        """DetectAnomalies: the answer, or AwsError. Written down either way, once the caller is known."""
-        body = await receive_body(request, DEFAULT_LIMITS.max_bytes)
-        credential = await self._authenticator.authenticate(request, body, _SERVICE)
-        asked = draft(
-            request,
-            credential,
-            region=region_of(request, _NO_REGION),
-            source=LOOKOUT,
-            name=_NAME,
-            read_only=is_read_only(_NAME),
-            parameters={
-                "projectName": project,
-                "modelVersion": version,
-                "contentType": request.headers.get("content-type"),
-            },
-        )
-        try:
-            reply = await self._reply(request, credential, asked, project, version, body)
-        except NotJudged as error:
-            told = _not_judged(error, project, version)
-            _count(told)
-            raise told from error
-        except Exception as error:
-            told = _told(error)
-            _count(told)
-            await self._calls.failed(
-                asked,
-                told,
-                project,
-                version,
-                exists=told.status == 409,
-                invalid_image=isinstance(told, aws.BadImageError),
-            )
-            raise
-        return JSONResponse(aws.result(reply.answer, reply.mask), headers={"x-amzn-requestid": request_id(request)})
-
-    async def _reply(
-        self, request: Request, credential: Credential, asked: Draft, project: str, version: str, body: Body
-    ) -> Reply:
-        """The use case's reply. NotJudged, which the use case has written down; anything else, which nobody has."""
-        image = _image(body)
-        _check(request, project, version, image)
-        if self._free <= 0:
-            raise aws.throttled("Too many images are being judged. Try again in a moment.")
-        self._free -= 1
-        try:
-            return await self._detector(
-                detect.Request(
-                    request_id=request_id(request),
-                    account_id=credential.account_id,
-                    region=region_of(request, "") or None,
-                    project=project,
-                    version=version,
-                    image=image,
-                    call=lambda outcome, deployment: _call(asked, outcome, deployment),
-                ),
-                lambda hosted: authorize(credential, _ACTION, hosted.model_arn, tag_keys(hosted.tags)),
-            )
-        except NotHosted:
-            raise await self._not_hosted(request, credential, project, version) from None
-        finally:
-            self._free += 1
-
-    async def _not_hosted(self, request: Request, credential: Credential, project: str, version: str) -> aws.AwsError:
-        name, region = f"{project}/{version}", region_of(request, _NO_REGION)
-        # Nothing is said of a model to who may not use it. What does not serve has no tags that are known here.
-        authorize(credential, _ACTION, f"arn:aws:lookoutvision:{region}:{credential.account_id}:model/{name}")
-        if await self._catalogue.lacks(credential, region, project, version):
-            return aws.not_found(f"Project {project} has no model version {version}.", name)
-        return _stopped(project, version)
-
-
-def _call(asked: Draft, outcome: Outcome, deployment: Deployment) -> Event:
-    """The record of a call whose image had an outcome."""
-    project, version = deployment.project, deployment.model_version
-    if isinstance(outcome, Invalid):
-        told = _not_judged(NotJudged(outcome.cause, outcome.detail), project, version)
-        seen = Images(invalid=int(outcome.cause in _CALLERS_FAULT))
-        error = (told.name, told.message)
-        return asked.ended(SERVICE, told.status, error=error, project=project, version=version, images=seen)
-    seen = Images(processed=1, anomalies=int(outcome.answer.is_anomalous))
-    return asked.ended(SERVICE, 200, project=project, version=version, images=seen)
-
-
-def _image(body: Body) -> bytes:
-    match body.fault:
-        case None:
-            return body.data
-        case LimitExceeded():
-            had = f"The image has {body.size} bytes. " if body.digest is not None else "The image is too large. "
-            raise aws.BadImageError(f"{had}The maximum is {DEFAULT_LIMITS.max_bytes} bytes.")
-        case _:
-            raise aws.validation("The request ended before its image did.")
-
-
-def _check(request: Request, project: str, version: str, image: bytes) -> None:
-    if not _PROJECT.fullmatch(project):
-        raise aws.validation("projectName must be 1 to 255 letters, digits, hyphens or underscores.")
-    if not _VERSION.fullmatch(version):
-        raise aws.validation("modelVersion must be a version number or 'latest'.")
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type not in (JPEG, PNG):
-        raise aws.validation(f"ContentType must be {JPEG} or {PNG}.")
-    if not image:
-        raise aws.BadImageError("The request has no image.")
-    found = media_type(image)
-    if found in (JPEG, PNG) and found != content_type:
-        raise aws.BadImageError(f"The image is {found} and not {content_type} as ContentType says.")
-
-
-def _stopped(project: str, version: str) -> aws.AwsError:
-    message = f"Model version {version} of project {project} is not hosted. Start the model first."
-    return aws.conflict(message, f"{project}/{version}")
-
-
-def _count(told: aws.AwsError) -> None:
-    if told.status == HTTPStatus.TOO_MANY_REQUESTS:
-        metrics.THROTTLED.labels(_SERVICE, _NAME).inc()
-
-
-def _not_judged(error: NotJudged, project: str, version: str) -> aws.AwsError:
-    if error.cause in _CALLERS_FAULT:
-        return aws.validation(f"The image cannot be judged: {error.detail}.")
-    if error.cause is InvalidCause.NO_MODEL:  # stopped while the image waited
-        return _stopped(project, version)
-    if error.cause is InvalidCause.OVERLOADED:
-        return aws.throttled("The model receives more images than its inference units can judge.")
-    return aws.internal("The image could not be judged. Try again.")
-
-
-def _told(error: Exception) -> aws.AwsError:
-    """What the caller learns of ``error``."""
-    match error:
-        case aws.AwsError():
-            return error
-        case SignatureError(code="ExpiredToken"):
-            return aws.AwsError(error.status, "ExpiredTokenException", error.message)
-        case SignatureError():
-            return aws.AwsError(error.status, error.code, error.message)
-        case AccessDenied():
-            return aws.denied(error.message)
-        case Unavailable() | Transient():
-            return aws.internal("The service cannot answer now. Try again.")
-        case AppError():
-            return aws.validation(error.message)
-        case _:
-            return aws.internal("The service failed.")
-
-
-def create(door: Door, version: str) -> FastAPI:
-    """The app; every answer, errors of the framework included, has the protocol's shape."""
+def create(doors: Sequence[Door], version: str) -> FastAPI:
+    """The app. Custom Labels' door answers its errors itself; all others, the framework's too, have Lookout's shape."""
     app = create_app("detection", version, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_api_route(_PATH, door.detect, methods=["POST"])
+    for door in doors:
+        door.mount(app)
 
     async def on_error(request: Request, error: Exception) -> Response:
         if isinstance(error, Unavailable | Transient):
             log.warning("a dependency does not answer", detail=str(error))
-        return _told(error).response(request_id(request))
+        return told(error).response(request_id(request))
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         name = "UnknownOperationException" if error.status_code in (404, 405) else "ValidationException"
         status = 400 if error.status_code == 413 else error.status_code
-        return aws.AwsError(status, name, str(error.detail)).response(request_id(request))
+        return AwsError(status, name, str(error.detail)).response(request_id(request))
 
     async def on_bug(request: Request, error: Exception) -> Response:
         log.error("request failed", exc_info=error)
-        return _told(error).response(request_id(request))
+        return told(error).response(request_id(request))
 
-    app.add_exception_handler(aws.AwsError, on_error)
+    app.add_exception_handler(AwsError, on_error)
     app.add_exception_handler(AppError, on_error)
     app.add_exception_handler(Transient, on_error)
     app.add_exception_handler(HTTPException, on_http_error)
@@ -251,14 +69,24 @@ async def serve_requests(settings: Settings, lifecycle: Lifecycle) -> None:
     catalogue = RegistryCatalogue(settings.registry)
     try:
         async with bootstrap.parts(settings, lifecycle) as shared:
-            door = Door(
-                bootstrap.detector(settings, shared),
-                Authenticator(credentials),
-                catalogue,
-                CallLog(shared.announcer, shared.deployments),
-                settings.deciding.concurrency,
+            authenticator = Authenticator(credentials)
+            calls = CallLog(shared.announcer, settings.deciding.retry_seconds)
+            places = Places(settings.deciding.concurrency)
+            anomalies = bootstrap.detector(settings, shared)
+            doors = (
+                lookoutvision.Door(anomalies, shared.deployments, authenticator, catalogue, calls, places),
+                customlabels.Door(
+                    bootstrap.label_detector(settings, shared),
+                    authenticator,
+                    catalogue,
+                    calls,
+                    places,
+                    customlabels.Rules(
+                        settings.labels.max_image_bytes, settings.buckets, settings.identity.s3_policies
+                    ),
+                ),
             )
-            await serve(create(door, "2020-11-20"), settings.http, lifecycle)
+            await serve(create(doors, "2020-11-20"), settings.http, lifecycle)
     finally:
         await credentials.close()
         await catalogue.close()

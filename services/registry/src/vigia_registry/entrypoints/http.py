@@ -30,7 +30,7 @@ def build(deps: Deps) -> FastAPI:
     app = create_app("registry", "1", max_body_bytes=settings.http.max_body_bytes)
     vault = Vault(settings.secret_key.get_secret_value())
     credentials = StoredCredentials(deps.database, vault)
-    app.include_router(internal_router(credentials, settings.internal_token))
+    app.include_router(internal_router(credentials, deps.database, settings.internal_token))
     app.router.routes.append(lookoutvision_route(deps, credentials))
     app.router.routes.append(customlabels_route(deps, credentials))
     app.include_router(sts_router(deps, credentials, vault))

@@ -1,1 +1,1 @@
-"""The parts of CloudWatch and CloudTrail that clients of Lookout for Vision use."""
+"""The parts of CloudWatch and CloudTrail that clients of Lookout for Vision and of Custom Labels use."""

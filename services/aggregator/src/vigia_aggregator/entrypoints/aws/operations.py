@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from vigia_aggregator.adapters import samples
 from vigia_aggregator.adapters.samples import Point, Selection
-from vigia_aggregator.domain.metrics import NAMESPACE, PROJECT, SECONDS, VERSION, Metric, Resolution, floor, rounded
+from vigia_aggregator.domain.expressions import Series
+from vigia_aggregator.domain.metrics import NAMESPACES, SECONDS, Metric, Resolution, floor, rounded
 from vigia_aggregator.entrypoints.aws import requests
 from vigia_aggregator.entrypoints.aws.errors import AwsError, bad_combination, bad_value
+from vigia_aggregator.entrypoints.aws.expressions import Expressions
 from vigia_aggregator.entrypoints.context import Context
 
 Members = dict[str, Any]
@@ -27,7 +29,8 @@ _STATISTICS: Final[Mapping[str, Callable[[Point], float]]] = {
     "Minimum": lambda point: point.minimum,
     "Maximum": lambda point: point.maximum,
 }
-_NAMES: Final = frozenset(metric.value for metric in Metric)
+_NAMESPACES: Final = {namespace.name: namespace for namespace in NAMESPACES}
+_SERVICES: Final = {namespace.service: namespace for namespace in NAMESPACES}
 _DATAPOINTS: Final = 1440
 _METRICS: Final = 500
 #: A metric is listed for this long after its last sample.
@@ -77,60 +80,81 @@ async def get_metric_statistics(ask: Ask, given: Members) -> Members:
 
 
 async def get_metric_data(ask: Ask, given: Members) -> Members:
-    """Several metrics, page by page: a page holds MaxDatapoints points. Periods begin at whole multiples of theirs."""
+    """Several metrics and expressions of them, page by page: a page holds MaxDatapoints points. Periods begin at whole
+    multiples of theirs."""
     wanted = requests.GetMetricData.model_validate(given)
-    for query in wanted.MetricDataQueries:
+    queries = wanted.MetricDataQueries
+    for query in queries:
         _check_query(query, ask.account_id)
-    if len({query.Id for query in wanted.MetricDataQueries}) < len(wanted.MetricDataQueries):
+    if len({query.Id for query in queries}) < len(queries):
         raise _invalid("The values for parameter id in MetricDataQueries must be unique.")
     if wanted.StartTime >= wanted.EndTime:
         raise _invalid("The parameter StartTime must be less than the parameter EndTime.")
+    expressions = Expressions(queries)
     print_ = _fingerprint(wanted)
-    begin, after = _place(wanted.NextToken, print_, len(wanted.MetricDataQueries))
+    begin, after = _place(wanted.NextToken, print_, len(queries))
     newest_first = wanted.ScanBy == "TimestampDescending"
     room = wanted.MaxDatapoints
     results: list[Members] = []
     token: str | None = None
     async with ask.context.reading() as connection:
-        for index, query in enumerate(wanted.MetricDataQueries[begin:], begin):
-            stat = query.MetricStat
-            if stat is None or not query.ReturnData:
+
+        async def read(stat: requests.Stat, limit: int, after: datetime | None = None) -> dict[datetime, float]:
+            """The metric's points after one of them, ``limit`` and one more."""
+            metric = stat.Metric
+            selection = _selection(ask, metric.Namespace, metric.MetricName, metric.Dimensions, stat.Unit)
+            if selection is None:
+                return {}
+            start = floor(rounded(wanted.StartTime, datetime.now(UTC)), stat.Period)
+            found = await samples.points(
+                connection,
+                selection,
+                start,
+                wanted.EndTime,
+                stat.Period,
+                limit=limit + 1,
+                newest_first=newest_first,
+                after=after,
+            )
+            return {point.at: _STATISTICS[stat.Stat](point) for point in found}
+
+        for index, query in enumerate(queries[begin:], begin):
+            if not query.ReturnData:
                 continue
             if room <= 0:
                 token = _token(print_, index, None)
                 break
-            metric = stat.Metric
-            selection = _selection(ask, metric.Namespace, metric.MetricName, metric.Dimensions, stat.Unit)
-            found: list[Point] = []
-            if selection is not None:
-                start = floor(rounded(wanted.StartTime, datetime.now(UTC)), stat.Period)
-                found = await samples.points(
-                    connection,
-                    selection,
-                    start,
-                    wanted.EndTime,
-                    stat.Period,
-                    limit=room + 1,
-                    newest_first=newest_first,
-                    after=after if index == begin else None,
-                )
-            shown = found[:room]
+            since = after if index == begin else None
+            if query.MetricStat is not None:
+                found = await read(query.MetricStat, room, since)
+            else:
+                found = _rest(await expressions.series(query.Id, read), newest_first, since)
+            shown = dict(list(found.items())[:room])
             room -= len(shown)
             partial = len(found) > len(shown)
+            label = query.MetricStat.Metric.MetricName if query.MetricStat is not None else query.Id
             results.append(
                 {
                     "Id": query.Id,
-                    "Label": query.Label or metric.MetricName,
-                    "Timestamps": [point.at for point in shown],
-                    "Values": [_STATISTICS[stat.Stat](point) for point in shown],
+                    "Label": query.Label or label,
+                    "Timestamps": list(shown),
+                    "Values": list(shown.values()),
                     "StatusCode": "PartialData" if partial else "Complete",
                 }
             )
             if partial:
-                token = _token(print_, index, shown[-1].at)
+                token = _token(print_, index, list(shown)[-1])
                 break
     answer: Members = {"MetricDataResults": results, "Messages": []}
     return answer if token is None else {**answer, "NextToken": token}
+
+
+def _rest(series: Series, newest_first: bool, after: datetime | None) -> dict[datetime, float]:
+    """The series in the order asked for, beyond the point that was given last."""
+    ordered = sorted(series.items(), reverse=newest_first)
+    if after is None:
+        return dict(ordered)
+    return {at: value for at, value in ordered if (at < after if newest_first else at > after)}
 
 
 async def list_metrics(ask: Ask, given: Members) -> Members:
@@ -140,10 +164,10 @@ async def list_metrics(ask: Ask, given: Members) -> Members:
     after = None
     if wanted.NextToken is not None:
         position = _read_token(wanted.NextToken, print_)
-        if len(position) != 3 or not all(isinstance(part, str) for part in position):
+        if len(position) != 5 or not all(isinstance(part, str) for part in position):
             raise _bad_token()
-        after = (position[0], position[1], position[2])
-    if wanted.Namespace not in (None, NAMESPACE):
+        after = (position[0], position[1], position[2], position[3], position[4])
+    if wanted.Namespace is not None and wanted.Namespace not in _NAMESPACES:
         return {"Metrics": []}
     now = datetime.now(UTC)
     since = now - (timedelta(hours=3) if wanted.RecentlyActive else _LISTED)
@@ -162,45 +186,53 @@ async def list_metrics(ask: Ask, given: Members) -> Members:
 
 
 def _metric(name: samples.Named) -> Members:
-    metric, project, version = name
-    dimensions = [(PROJECT, project), (VERSION, version)]
+    service, metric, *_ = name
+    dimensions = _dimensions(name)
     return {
-        "Namespace": NAMESPACE,
+        "Namespace": _SERVICES[service].name,
         "MetricName": metric,
-        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions if value],
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
     }
 
 
+def _dimensions(name: samples.Named) -> dict[str, str]:
+    service, _, project, version, operation = name
+    held = {"project": project, "model_version": version, "operation": operation}
+    return {key: held[field] for key, field in _SERVICES[service].dimensions.items() if held[field]}
+
+
 def _matches(name: samples.Named, wanted: requests.ListMetrics) -> bool:
-    metric, project, version = name
-    if wanted.MetricName not in (None, metric):
+    service, metric, *_ = name
+    if wanted.MetricName not in (None, metric) or wanted.Namespace not in (None, _SERVICES[service].name):
         return False
-    held = {key: value for key, value in ((PROJECT, project), (VERSION, version)) if value}
+    held = _dimensions(name)
     return all(asked.Name in held and asked.Value in (None, held[asked.Name]) for asked in wanted.Dimensions)
 
 
 def _selection(
-    ask: Ask, namespace: str, metric: str, dimensions: list[requests.Dimension], unit: str | None
+    ask: Ask, name: str, metric: str, dimensions: list[requests.Dimension], unit: str | None
 ) -> Selection | None:
     """What of ours is asked for; None for what does not exist, which has no points and is no error."""
+    namespace = _NAMESPACES.get(name)
     held = {dimension.Name: dimension.Value for dimension in dimensions}
-    if namespace != NAMESPACE or metric not in _NAMES or len(held) < len(dimensions):
+    if namespace is None or metric not in namespace.metrics or len(held) < len(dimensions):
         return None
-    if held.keys() not in (set(), {PROJECT}, {PROJECT, VERSION}):
+    if frozenset(held) not in namespace.sets:
         return None
     found = Metric(metric)
     if unit is not None and unit != found.unit:
         return None
-    return Selection(ask.account_id, ask.region, found, held.get(PROJECT), held.get(VERSION))
+    fields = {namespace.dimensions[key]: value for key, value in held.items()}
+    return Selection(ask.account_id, ask.region, namespace.service, found, **fields)
 
 
 def _check_query(query: requests.MetricDataQuery, account_id: str) -> None:
-    if query.Expression is not None:
-        raise _invalid(f"Metric math is not available: query {query.Id} has an Expression. Ask for a MetricStat.")
-    if query.MetricStat is None:
-        raise _invalid(f"Query {query.Id} has no MetricStat.")
+    if (query.MetricStat is None) == (query.Expression is None):
+        raise _invalid(f"Query {query.Id} must have a MetricStat or an Expression, and not both.")
     if query.AccountId not in (None, account_id):
         raise _invalid(f"Query {query.Id} names another account; metrics of other accounts are not available.")
+    if query.MetricStat is None:
+        return
     if query.MetricStat.Stat not in _STATISTICS:
         raise _invalid(
             f"The value {query.MetricStat.Stat[:100]} for parameter Stat is not available; it may be "

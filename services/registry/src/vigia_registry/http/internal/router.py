@@ -1,4 +1,5 @@
-"""``/internal/v1/credentials``: what other services verify signatures with, and their word that a key was used."""
+"""``/internal/v1``: what other services verify signatures with, their word that a key was used, and whether a model
+version exists."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from datetime import datetime
 from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, Field, SecretStr
 
+from vigia_registry.db import Database
 from vigia_registry.identity.credentials import StoredCredentials
+from vigia_registry.models import repository as models
 from vigia_runtime.errors import AccessDenied, NotFound
 
 
@@ -32,7 +35,7 @@ class Use(BaseModel):
     service: str = Field(max_length=64)
 
 
-def create_router(credentials: StoredCredentials, token: SecretStr) -> APIRouter:
+def create_router(credentials: StoredCredentials, database: Database, token: SecretStr) -> APIRouter:
     """The internal door; ``token`` is what callers must show as a bearer."""
     expected = f"Bearer {token.get_secret_value()}".encode()
 
@@ -62,5 +65,11 @@ def create_router(credentials: StoredCredentials, token: SecretStr) -> APIRouter
     @router.post("/credentials/{access_key_id}/uses", status_code=204)
     async def use(access_key_id: str, body: Use) -> None:
         await credentials.note_use(access_key_id, body.service)
+
+    @router.get("/model-versions", status_code=204)
+    async def model_version(arn: str) -> None:
+        async with database.transaction() as session:
+            if await models.by_arn(session, arn) is None:
+                raise NotFound("no_such_version", "No such model version.")
 
     return router

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from fastapi.responses import JSONResponse
 
+from vigia_runtime.errors import AccessDenied, AppError, Transient, Unavailable
+from vigia_runtime.sigv4 import SignatureError
 from vigia_vision.interpret import Answer
 from vigia_vision.manifest import BACKGROUND_COLOR, BACKGROUND_NAME
 
@@ -73,6 +75,25 @@ def throttled(message: str) -> AwsError:
 def internal(message: str) -> AwsError:
     """The service failed; the same request may work later."""
     return AwsError(500, "InternalServerException", message, retry=True)
+
+
+def told(error: Exception) -> AwsError:
+    """What the caller learns of ``error``."""
+    match error:
+        case AwsError():
+            return error
+        case SignatureError(code="ExpiredToken"):
+            return AwsError(error.status, "ExpiredTokenException", error.message)
+        case SignatureError():
+            return AwsError(error.status, error.code, error.message)
+        case AccessDenied():
+            return denied(error.message)
+        case Unavailable() | Transient():
+            return internal("The service cannot answer now. Try again.")
+        case AppError():
+            return validation(error.message)
+        case _:
+            return internal("The service failed.")
 
 
 def result(answer: Answer, mask: bytes | None) -> dict[str, Any]:
