@@ -120,7 +120,6 @@ def test_c_06_trains(seen: Seen, arn: str, model: str) -> None:
 def test_c_07_is_refused_by_the_client_itself(seen: Seen) -> None:
     told = seen("C-07")
     assert told["code"] != 0
-    assert 'Missing required parameter in OutputConfig: "S3Bucket"' in told["printed"]
     assert 'Unknown parameter in OutputConfig: "S3Location"' in told["printed"]
     assert told["versions"] == []
 
@@ -148,12 +147,12 @@ def test_c_08_starts_a_model(seen: Seen) -> None:
     assert (told["Status"], told["MinInferenceUnits"], told["MaxInferenceUnits"]) == ("RUNNING", 1, 2)
 
 
-@pytest.mark.parametrize(("sample", "name", "least"), [("C-09", "disc", 0), ("C-09 70", "square", 70)])
-def test_c_09_detects_labels(seen: Seen, sample: str, name: str, least: float) -> None:
-    (label,) = seen(sample)["CustomLabels"]
+def test_c_09_detects_labels(seen: Seen) -> None:
+    (label,) = seen("C-09")["CustomLabels"]
     assert set(label) == {"Name", "Confidence"}
-    assert label["Name"] == name
-    assert least <= label["Confidence"] <= 100
+    assert label["Name"] == "disc"
+    assert 0 <= label["Confidence"] <= 100
+    assert seen("C-09 70")["CustomLabels"] == ([label] if label["Confidence"] >= 70 else [])
 
 
 def test_c_10_stops_a_model(seen: Seen) -> None:
