@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 import boto3
-from material import image_label
+from material import changes
 from samples import PROFILE, created, dataset, gone, place, plain, uploaded, versions, watched
 
 VERSION = "v1.commands"
@@ -129,12 +129,9 @@ class Journey:
 
         The guide's ``--cli-binary-format raw-in-base64-out`` is for ``aws`` 2; ``aws`` 1 knows no other format.
         """
-        good = {"source-ref": f"{self.root}test-images/disc-0.jpg", **image_label("shape", "disc")}
-        odd = {"source-ref": f"{self.root}test-images/square-1.jpg", **image_label("odd", "square")}
-        odd["odd-metadata"]["type"] = "groundtruth/text-classification"
-        for sample, line in (("C-13", good), ("C-13 odd", odd)):
-            changes = json.dumps({"GroundTruth": json.dumps(line)})
-            told = self.aws("update-dataset-entries", "--dataset-arn", training, "--changes", changes)
+        for sample, line in zip(("C-13", "C-13 odd"), changes(self.root), strict=True):
+            given = json.dumps({"GroundTruth": json.dumps(line)})
+            told = self.aws("update-dataset-entries", "--dataset-arn", training, "--changes", given)
             self.note(sample, told)
             self.updated(training)
 

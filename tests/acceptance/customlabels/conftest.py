@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.customlabels import material
+from tests.acceptance import clients
+from tests.acceptance.customlabels import guide, material, samples
 from tests.acceptance.customlabels.material import Material
-from tests.acceptance.journeys import Journey, Journeys, Seen, bare, profile_only
+from tests.acceptance.journeys import HURRY, Journey, Journeys, Seen, bare, profile_only
 
 HERE = Path(__file__).parent
-JOURNEYS = ("cl-newest",)
+JOURNEYS = ("cl-newest", "cl-cli", "cl-java", "cl-guide")
 
 
 @pytest.fixture(scope="package")
@@ -51,6 +54,33 @@ class CustomLabelsJourneys(Journeys):
     def _cli(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         return self._python("commands.py", records), {**bare(), **self._env}
 
+    def _guide(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        """What the guide prints, with the newest boto3; only the pauses are shorter."""
+        text = guide.guide()
+        assert text is not None
+        lines = text.read_text().splitlines()
+        for sample in guide.SAMPLES:
+            records.with_name(f"{sample}.py").write_text(guide.source(lines, sample))
+        path = os.pathsep.join([str(HURRY), str(clients.printed_libraries())])
+        return self._python("printed.py", records), {**profile_only(self._env), "PYTHONPATH": path}
+
+    def _java(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        folder, root = Path(told["folder"]), f"s3://{told['bucket']}/{told['project']}/"
+        samples.uploaded(self._s3, folder, root)
+        changes = records.with_name("changes")
+        changes.write_text("\n".join(map(json.dumps, material.changes(root))))
+        argv = clients.java_program().argv(
+            "CustomLabelsJourney",
+            told["project"],
+            told["bucket"],
+            f"{told['project']}/manifests/train.manifest",
+            str(changes),
+            str(folder / "test-images" / "disc-2.jpg"),
+            str(folder / "test-images" / "square-2.jpg"),
+            str(records),
+        )
+        return argv, profile_only(self._env, "AWS_REGION")
+
 
 @pytest.fixture(scope="package")
 def journeys(
@@ -64,7 +94,7 @@ def journeys(
     going = CustomLabelsJourneys(client_env, s3, shapes, tmp_path_factory.mktemp("journeys"))
     wanted = {mark.args[0] for item in request.session.items for mark in item.iter_markers("journey")}
     for name in JOURNEYS:
-        if name in wanted:
+        if name in wanted and (name != "cl-guide" or guide.guide()):
             going.begin(name)
     yield going
     going.end()

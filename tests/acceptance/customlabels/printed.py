@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import boto3
 import cv2
 import samples
-from material import image_label
+from material import changes
 from PIL import Image, ImageFont
 
 sys.path.append(str(Path(__file__).parents[1]))  # for what the programs through both guides share
@@ -177,8 +177,7 @@ class Journey(samples.Journey):
         printed = self.program("P-05", "shapes.manifest")
         made = self.scratch / said("Manifest file created", printed)
         self.note("P-05", {"printed": printed, "lines": [json.loads(line) for line in made.read_text().splitlines()]})
-        odd = {"source-ref": f"{self.root}test-images/square-1.jpg", **image_label("odd", "square")}
-        odd["odd-metadata"]["type"] = "groundtruth/text-classification"
+        _, odd = changes(self.root)
         file = self.scratch / "updates"
         file.write_text(made.read_text() + json.dumps(odd) + "\n")
         return file
