@@ -27,6 +27,7 @@ class Journey:
 
     def __init__(self, told: dict, records: Path) -> None:
         self.project, self.bucket = told["project"], told["bucket"]
+        self.key = told["key"]
         self.folder, self.scratch = Path(told["folder"]), Path(told["scratch"])
         self.records = records
         self.client = boto3.Session(profile_name=PROFILE).client("rekognition")
@@ -190,17 +191,18 @@ class Journey:
         second = self.note("C-21 again", self.aws(*put, "--policy-revision-id", first))["PolicyRevisionId"]
         self.note("C-23", self.aws("list-project-policies", "--project-arn", arn))
         output = {"S3Bucket": self.bucket, "S3KeyPrefix": f"{self.project}/copied"}
-        told = self.aws(
+        command = (
             "copy-project-version",
             *("--source-project-arn", arn),
             *("--source-project-version-arn", model),
             *("--destination-project-arn", other),
             *("--version-name", "copy-1"),
             *("--output-config", json.dumps(output)),
-            *("--kms-key-id", "arn:myKey"),
             *("--tags", '{"key": "key"}'),
+            "--kms-key-id",
         )
-        copy = self.note("C-22", told)["ProjectVersionArn"]
+        self.note("C-22 as printed", self.run_aws("rekognition", *command, "arn:myKey").stderr)
+        copy = self.note("C-22", self.aws(*command, self.key))["ProjectVersionArn"]
         self.until(other, "copy-1", "COPYING_IN_PROGRESS", "COPYING_COMPLETED")
         self.note("C-22 tags", self.aws("list-tags-for-resource", "--resource-arn", copy))
         self.note("C-20 copy", self.aws("describe-project-versions", "--project-arn", other))

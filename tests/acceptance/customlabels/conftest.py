@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,8 +16,12 @@ from tests.acceptance import clients
 from tests.acceptance.customlabels import guide, material, samples
 from tests.acceptance.customlabels.material import Material
 from tests.acceptance.journeys import HURRY, Journey, Journeys, Seen, bare, profile_only
+from vigia_stack.services import ACCOUNT_ID
+from vigia_stack.stack import Stack
 
 HERE = Path(__file__).parent
+#: A named key of the installation, for models.
+KEY = "acceptance"
 JOURNEYS = ("cl-newest", "cl-cli", "cl-java", "cl-guide")
 
 
@@ -37,7 +42,7 @@ class CustomLabelsJourneys(Journeys):
 
     def material(self, name: str) -> tuple[Material, str, dict[str, str]]:
         """Discs and squares for everybody."""
-        return self._shapes, name, {}
+        return self._shapes, name, {"key": f"alias/{KEY}"}
 
     def command(self, name: str, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         """By the client's name."""
@@ -85,12 +90,14 @@ class CustomLabelsJourneys(Journeys):
 @pytest.fixture(scope="package")
 def journeys(
     request: pytest.FixtureRequest,
+    stack: Stack,
     client_env: dict[str, str],
     s3: Any,
     shapes: Material,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Journeys]:
     """The journeys; those that the session's tests need are begun at once."""
+    (stack.site.keys() / f"{ACCOUNT_ID}.{KEY}").write_text(secrets.token_hex(32))
     going = CustomLabelsJourneys(client_env, s3, shapes, tmp_path_factory.mktemp("journeys"))
     wanted = {mark.args[0] for item in request.session.items for mark in item.iter_markers("journey")}
     for name in JOURNEYS:
