@@ -25,7 +25,7 @@ status: setup ## show every part: state, pid, restarts, address
 
 test: setup ## run every test
 	@scripts/helm
-	@.venv/bin/python -m tests.acceptance.lookoutvision.clients
+	@.venv/bin/python -m tests.acceptance.clients
 	@$(PYTEST)
 
 lint: setup ## check style and types

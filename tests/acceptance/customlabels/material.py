@@ -62,7 +62,7 @@ def boxes(folder: Path) -> Material:
     return Material(folder)
 
 
-def image_label(attribute: str, label: str) -> dict[str, object]:
+def image_label(attribute: str, label: str, kind: str = "groundtruth/image-classification") -> dict[str, object]:
     """One image-level label, as Ground Truth writes it."""
     return {
         attribute: 1,
@@ -72,9 +72,18 @@ def image_label(attribute: str, label: str) -> dict[str, object]:
             "class-name": label,
             "human-annotated": "yes",
             "creation-date": "2021-07-11T03:32:13.456000",
-            "type": "groundtruth/image-classification",
+            "type": kind,
         },
     }
+
+
+def changes(root: str) -> list[dict[str, object]]:
+    """Two lines for an update: one with a label, and one whose only label cannot be read."""
+    odd = image_label("odd", "square", "groundtruth/text-classification")
+    return [
+        {"source-ref": f"{root}test-images/disc-0.jpg", **image_label("shape", "disc")},
+        {"source-ref": f"{root}test-images/square-1.jpg", **odd},
+    ]
 
 
 def box_label(attribute: str, shapes: list[tuple[str, int, int, int]], side: int) -> dict[str, object]:

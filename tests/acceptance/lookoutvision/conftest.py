@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance import clients
 from tests.acceptance.journeys import HURRY, Journey, Journeys, Seen, bare, profile_only
-from tests.acceptance.lookoutvision import clients, guide, material, samples
+from tests.acceptance.lookoutvision import guide, material, samples
 from tests.acceptance.lookoutvision.material import Material
 
 HERE = Path(__file__).parent
@@ -84,6 +85,7 @@ class LookoutJourneys(Journeys):
         changes = records.with_name("changes")
         changes.write_text("\n".join(map(json.dumps, samples.changes(self._s3, folder, root))))
         argv = clients.java_program().argv(
+            "Journey",
             told["project"],
             told["bucket"],
             f"{told['project']}/manifests/train.manifest",

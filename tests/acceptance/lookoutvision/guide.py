@@ -1,32 +1,8 @@
-"""The Python samples as the guide prints them, taken from a copy of it where one lies beside the repository.
-
-The copy is a text made of a PDF: a sample is one or several fenced blocks (a page each), long lines are wrapped, and
-page breaks lose indentation. ``REPAIRS`` undoes that damage by line number. It moves lines sideways and joins wrapped
-ones, which changes blanks and line ends only; the few characters that the conversion or the guide itself got wrong are
-in ``TYPOS``. Everything else runs as printed.
-"""
+"""The Python samples as the guide of Lookout for Vision prints them."""
 
 from __future__ import annotations
 
-import subprocess
-import textwrap
-from dataclasses import dataclass, field
-from pathlib import Path
-
-_NAME = "*dbb69dbfe47e65cc*.txt"
-
-
-@dataclass(frozen=True)
-class Repair:
-    """``shift``: (first, last) line of the guide to columns; ``join``: lines that go on the one before.
-
-    ``glue`` is ``join`` without the blank: inside a word.
-    """
-
-    shift: dict[tuple[int, int], int] = field(default_factory=dict)
-    join: tuple[int, ...] = ()
-    glue: tuple[int, ...] = ()
-
+from tests.acceptance.guides import Guide, Repair
 
 #: Line of the guide with the first line of each sample. Two are not here: PY-11 needs a font of another system and a
 #: Pillow of 2022, PY-12 divides a text by a number. ``samples.py`` does what they do.
@@ -96,45 +72,5 @@ TYPOS: dict[str, dict[int, tuple[str, str]]] = {
     "PY-20": {9020: ('"""', "")},  # the docstring goes on
 }
 
-
-def guide() -> Path | None:
-    """The copy beside the repository (beside its main checkout, where this is another), if there is one."""
-    asked = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"]
-    done = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        return None
-    found = sorted((Path(done.stdout.strip()).parents[1] / "shared" / "seeds").glob(_NAME))
-    return found[0] if found else None
-
-
-def printed(lines: list[str], sample: str) -> list[tuple[int, str]]:
-    """Numbered lines of a sample: its fenced block and those that follow with nothing but blank lines between."""
-    number = SAMPLES[sample]
-    found: list[tuple[int, str]] = []
-    inside = True
-    while True:
-        line = lines[number - 1].rstrip()
-        if line == "```":
-            inside = not inside
-        elif inside:
-            found.append((number, line))
-        elif line:
-            return found
-        number += 1
-
-
-def source(lines: list[str], sample: str) -> str:
-    """The sample's text, repaired."""
-    repair, typos = REPAIRS.get(sample, Repair()), TYPOS.get(sample, {})
-    out: list[str] = []
-    for number, line in printed(lines, sample):
-        if number in typos:
-            wrong, right = typos[number]
-            assert line.count(wrong) == 1, (sample, number, line)
-            line = line.replace(wrong, right)
-        if number in repair.join or number in repair.glue:
-            out[-1] += " " * (number in repair.join) + line.strip()
-            continue
-        columns = sum(by for (first, last), by in repair.shift.items() if first <= number <= last)
-        out.append(" " * columns * bool(line) + line)
-    return textwrap.dedent("\n".join(out)) + "\n"
+_GUIDE = Guide("*dbb69dbfe47e65cc*.txt", SAMPLES, REPAIRS, TYPOS)
+guide, source, untouched = _GUIDE.guide, _GUIDE.source, _GUIDE.untouched

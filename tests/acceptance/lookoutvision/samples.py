@@ -13,17 +13,13 @@ from __future__ import annotations
 
 import base64
 import csv
-import http.server
 import io
 import json
 import os
 import re
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -31,6 +27,9 @@ import boto3
 import botocore
 from botocore.exceptions import ClientError
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[1]))  # for what the programs through both guides share
+from functions import function_host
 
 PROFILE = "lookoutvision-access"
 PAUSE = 1.0
@@ -271,31 +270,6 @@ def py_12_handler(client, s3, project, version, confidence, event):
     reject = py_10a_reject_on_classification(result, confidence / 100)
     status = "anomalous" if reject else "normal"
     return {"statusCode": 200, "body": {"Reject": reject, "RejectMessage": f"Image {name} is {status}."}}
-
-
-@contextmanager
-def function_host(handler: Callable[[dict], dict]) -> Iterator[str]:
-    """A stand-in for a plant's function service: Lambda's Invoke operation in front of ``handler``; its address."""
-
-    class Invoke(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps(handler(event)).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Invoke)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def py_13_invoke(function, image):

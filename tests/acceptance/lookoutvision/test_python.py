@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.acceptance.clients import WITHDRAWN
 from tests.acceptance.journeys import Journey, Journeys, Seen
-from tests.acceptance.lookoutvision.clients import WITHDRAWN
 from tests.acceptance.lookoutvision.conftest import PYTHON_CLIENTS
 from vigia_client.service_model import data_path
 from vigia_stack.services import ACCOUNT_ID, USER_BUCKET

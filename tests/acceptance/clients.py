@@ -1,6 +1,6 @@
-"""The clients of the closed service, fetched once with the ordinary package tools and kept in the cache.
+"""What the samples run with, fetched once with the ordinary package tools and kept in the cache.
 
-``python -m tests.acceptance.lookoutvision.clients`` fetches them now.
+``python -m tests.acceptance.clients`` fetches it now.
 """
 
 from __future__ import annotations
@@ -19,13 +19,22 @@ from vigia_stack.supplies.uv import uv
 
 #: The last botocore that had the service's model.
 WITHDRAWN = "1.40.60"
-LOCK = Path(__file__).with_name(f"boto3-{WITHDRAWN}.lock")
-JAVA = Path(__file__).parents[1] / "java"
+HERE = Path(__file__).parent
+JAVA = HERE / "java"
 
 
 def withdrawn_boto3() -> Path:
-    """Folder for PYTHONPATH with boto3 as it was when the service closed; pinned by hashes."""
-    name = f"boto3-{WITHDRAWN}-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]}"
+    """Folder for PYTHONPATH with boto3 as it was when Lookout for Vision closed."""
+    return _installed(f"boto3-{WITHDRAWN}", HERE / "lookoutvision" / f"boto3-{WITHDRAWN}.lock")
+
+
+def printed_libraries() -> Path:
+    """Folder for PYTHONPATH with what printed samples of Custom Labels import beside boto3: pandas and OpenCV."""
+    return _installed("printed-samples", HERE / "customlabels" / "printed.lock")
+
+
+def _installed(name: str, lock: Path) -> Path:
+    """Folder with the packages of ``lock``, pinned by hashes, without what they need."""
     install = [
         uv(),
         "pip",
@@ -36,14 +45,13 @@ def withdrawn_boto3() -> Path:
         "--require-hashes",
         "--no-deps",
         "-r",
-        str(LOCK),
+        str(lock),
     ]
-    what = f"installing boto3 {WITHDRAWN}"
 
     def make(folder: Path) -> None:
-        call([*install, "-r", str(LOCK), "--target", str(folder)], what)
+        call([*install, "--target", str(folder)], f"installing {name}")
 
-    return made_once(name, make)
+    return made_once(f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}", make)
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,11 @@ class JavaProgram:
 
     folder: Path
 
-    def argv(self, *arguments: str) -> list[str]:
-        """Command line of the journey."""
+    def argv(self, journey: str, *arguments: str) -> list[str]:
+        """Command line of a journey, which is a class."""
         small = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Djava.awt.headless=true"]
         path = f"{self.folder / 'classes'}{os.pathsep}{self.folder / 'lib'}/*"
-        return ["java", *small, "-cp", path, "vigia.acceptance.Journey", *arguments]
+        return ["java", *small, "-cp", path, f"vigia.acceptance.{journey}", *arguments]
 
 
 def java_program() -> JavaProgram:
@@ -84,4 +92,5 @@ def _compile(folder: Path) -> None:
 
 if __name__ == "__main__":
     withdrawn_boto3()
+    printed_libraries()
     java_program()
