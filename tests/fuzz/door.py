@@ -24,11 +24,13 @@ from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Owner, Vault
 from vigia_registry.jobs import queue
 from vigia_registry.migrate import migrate
+from vigia_registry.models import copying, given
 from vigia_registry.models.deletion import delete_model
 from vigia_registry.packaging import job as packaging
 from vigia_registry.projects.deletion import delete_project
 from vigia_registry.settings import BootstrapSettings, LimitSettings, QuotaSettings, RateSettings, Settings
 from vigia_runtime.policies import canonical
+from vigia_runtime.rights import asked_rights
 from vigia_runtime.settings import BucketSettings, HttpSettings, KafkaSettings, ObjectSettings, PostgresSettings
 from vigia_stack.parts.objects import ObjectStoreAddress
 
@@ -158,6 +160,7 @@ class Door:
         self._deps = deps
         self._app = build(deps)
         self._manifest = tiny.artifact().manifest.model_dump_json()
+        self._rights = asked_rights(deps.settings.buckets, None)
 
     async def limited_key(self) -> Credentials:
         """The key of a user who may do some things to some models."""
@@ -236,6 +239,11 @@ class Door:
                     await delete_project(deps.database, deps.objects, buckets.datasets, subject)
                 case queue.PACKAGE_MODEL:  # of versions that nobody has really trained
                     await packaging.fail(deps.database, deps.objects, subject, "There is no artifact.")
+                case queue.READ_MANIFESTS:
+                    most = deps.settings.custom_labels.max_manifest_bytes
+                    await given.read(deps.database, deps.objects, buckets, most, subject, self._rights)
+                case queue.COPY_MODEL:  # as above
+                    await copying.fail(deps.database, subject, "There is no artifact.")
                 case other:
                     raise AssertionError(other)
         async with deps.database.transaction() as session:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from botocore.model import ListShape, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 from prometheus_client import REGISTRY
 
 from tests.fuzz.door import Answer, Door, Request, door, surroundings
@@ -189,6 +189,10 @@ def unlike(shape: Shape, value: Any, where: str) -> list[str]:
         if not isinstance(value, list):
             return [f"{where} is no list"]
         return [text for item in value for text in unlike(shape.member, item, f"{where}[]")]
+    if isinstance(shape, MapShape):
+        if not isinstance(value, dict):
+            return [f"{where} is no map"]
+        return [text for item in value.values() for text in unlike(shape.value, item, f"{where}{{}}")]
     kinds: dict[str, type | tuple[type, ...]] = {
         "string": str,
         "integer": int,
