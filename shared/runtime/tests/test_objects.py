@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import uuid
 from typing import Any
 
@@ -187,6 +188,33 @@ async def test_a_missing_bucket_is_not_a_missing_key(store_settings: ObjectSetti
     ):
         with pytest.raises(BucketNotFound):
             await call
+
+
+async def test_a_stream_may_take_longer_than_a_request(
+    store_settings: ObjectSettings, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who works on each piece reads for minutes; a request must not."""
+    monkeypatch.setitem(objects._CLIENT, "timeout", "500ms")
+    store, data = ObjectStore(store_settings), os.urandom(24 * 1024 * 1024)
+    await store.put(bucket, "large", data)
+    read = hashlib.sha256()
+    async for chunk in store.get_stream(bucket, "large"):
+        read.update(chunk)
+        await asyncio.sleep(0.04)  # the work
+    assert read.digest() == hashlib.sha256(data).digest()
+
+
+async def test_an_object_that_changes_while_it_is_streamed_is_no_mixture(
+    store_settings: ObjectSettings, bucket: str
+) -> None:
+    store = ObjectStore(store_settings)
+    await store.put(bucket, "k", b"a" * 24 * 1024 * 1024)
+    chunks = store.get_stream(bucket, "k")
+    read = [await anext(chunks)]
+    await store.put(bucket, "k", b"b" * 24 * 1024 * 1024)
+    with pytest.raises(Transient):
+        read += [chunk async for chunk in chunks]
+    assert set(b"".join(read)) == set(b"a")
 
 
 async def test_what_only_begins_like_a_sealed_object_is_never_held_as_a_whole(

@@ -384,8 +384,8 @@ def test_a_copy_of_what_is_gone_fails(quiet: Registry) -> None:
     client = quiet.rekognition()
     project, source = new_project(client), create(client, new_project(client))
     busy = create(client, new_project(client), source=manifest(quiet, image("a", "x")))
-    code, _ = refused(lambda: create(client, project, source={"DatasetArn": busy}))
-    assert code == "ResourceNotReadyException"
+    code, message = refused(lambda: create(client, project, source={"DatasetArn": busy}))
+    assert (code, "CREATE_IN_PROGRESS" in message) == ("InvalidParameterException", True)
     copy = create(client, project, source={"DatasetArn": source})
     assert status(client, copy) == "CREATE_IN_PROGRESS"
     client.delete_dataset(DatasetArn=source)
@@ -629,6 +629,8 @@ PROJECT = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/nobody/1700000000000"
         ),
         ("describe_dataset", {"DatasetArn": ARN}, "ResourceNotFoundException", "nobody"),
         ("describe_dataset", {"DatasetArn": PROJECT}, "InvalidParameterException", "datasetArn"),
+        ("describe_dataset", {"DatasetArn": "\0" * 20}, "InvalidParameterException", "datasetArn"),
+        ("describe_dataset", {"DatasetArn": "\ud800" * 20}, "InvalidParameterException", "datasetArn"),
         ("delete_dataset", {"DatasetArn": ARN}, "ResourceNotFoundException", "nobody"),
         ("list_dataset_entries", {"DatasetArn": ARN}, "ResourceNotFoundException", "nobody"),
         ("list_dataset_entries", {"DatasetArn": ARN, "MaxResults": 101}, "ValidationException", "maxResults"),

@@ -31,6 +31,8 @@ MOST_KEY_BYTES = 1023
 #: The largest object, bytes, that is held as a whole to be opened where it is asked for in pieces. What is sealed and
 #: read so is smaller; what is larger only begins like it, and anybody may write that.
 _MOST_OPENED = 64 * 1024 * 1024
+#: How much of a large object one request asks for, bytes: it takes a moment and not the time that its reader needs.
+_PART = 8 * 1024 * 1024
 #: What a store says of a bucket's name, or of a version, that cannot be.
 _NO_BUCKET = ("NoSuchBucket", "InvalidBucketName")
 _NO_VERSION = ("NoSuchVersion", "Invalid version id")
@@ -125,17 +127,35 @@ class ObjectStore:
     async def get_stream(
         self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024, version_id: str | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The object's bytes in chunks of about ``chunk_bytes``; a sealed one in one piece."""
-        first = True
+        """The object's bytes in chunks of at most ``chunk_bytes``; a sealed one in one piece.
+
+        A large one is asked for part by part, so that who reads it may take its time: a request may not. Transient
+        where it changes meanwhile.
+        """
         async with self._errors(bucket, _usable(bucket, key)):
             result = await obstore.get_async(self._store(bucket), key, options=_version(version_id))
-            async for chunk in result.stream(min_chunk_size=chunk_bytes):
-                sealed = first and self._keyring is not None and is_sealed(bytes(chunk))
-                if sealed and result.meta["size"] <= _MOST_OPENED:
-                    yield await self.get(bucket, key, version_id)
+            size, tag = result.meta["size"], result.meta["e_tag"]
+            if size <= _PART:
+                part = bytes(await result.bytes_async())
+            else:
+                del result  # with its answer, of which nothing has been read
+                part = await self._part(bucket, key, 0, tag, version_id)
+            if self._keyring is not None and is_sealed(part) and size <= _MOST_OPENED:
+                yield await self.get(bucket, key, version_id)
+                return
+            end = 0
+            while True:
+                for at in range(0, len(part), chunk_bytes):
+                    yield part[at : at + chunk_bytes]
+                end += len(part)
+                if end >= size:
                     return
-                first = False
-                yield bytes(chunk)
+                part = await self._part(bucket, key, end, tag, version_id)
+
+    async def _part(self, bucket: str, key: str, start: int, tag: str | None, version_id: str | None) -> bytes:
+        options: Any = {**(_version(version_id) or {}), "range": (start, start + _PART), "if_match": tag}
+        result = await obstore.get_async(self._store(bucket), key, options=options)
+        return bytes(await result.bytes_async())
 
     async def put(
         self, bucket: str, key: str, data: bytes, content_type: str | None = None, seal: Seal | None = None

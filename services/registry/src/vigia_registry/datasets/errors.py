@@ -54,6 +54,13 @@ class DatasetArnNotFound(NotFound):
         super().__init__("dataset_not_found", f"The dataset {arn} does not exist.", about(Resource.DATASET, arn))
 
 
+class NotCopyable(InvalidInput):
+    """The dataset has no whole entries now that another one could get."""
+
+    def __init__(self, arn: str, state: DatasetState) -> None:
+        super().__init__("not_copyable", f"The dataset {arn} is in state {state.value}: it cannot be copied now.")
+
+
 class NotDistributable(InvalidInput):
     """The datasets are no pair whose first can give entries to the second."""
 

@@ -33,6 +33,7 @@ from vigia_registry.datasets.errors import (
     DatasetNotFound,
     DatasetUnready,
     ManifestUnavailable,
+    NotCopyable,
     NotDistributable,
 )
 from vigia_registry.errors import Resource
@@ -143,10 +144,10 @@ async def lock_by_arn(session: AsyncSession, owner: Owner, arn: str) -> tuple[Pr
 
 
 async def to_copy(session: AsyncSession, owner: Owner, arn: str) -> DatasetRef:
-    """The dataset of that ARN as a source of another one; DatasetArnNotFound, DatasetUnready."""
-    project, dataset = await by_arn(session, owner, arn)
+    """The dataset of that ARN as a source of another one; DatasetArnNotFound, NotCopyable."""
+    _, dataset = await by_arn(session, owner, arn)
     if dataset.state in (*_WITHOUT_ENTRIES, DatasetState.CREATE_FAILED):
-        raise DatasetUnready(project.name, dataset.kind, dataset.state)
+        raise NotCopyable(arn, dataset.state)
     return DatasetRef(dataset.id)
 
 

@@ -121,4 +121,5 @@ def request_keys(body: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
 
 
 def _text(value: object) -> str:
-    return value[:2048] if isinstance(value, str) else ""
+    """As a question to policies and to the database, which hold neither NUL nor halves of surrogate pairs."""
+    return value[:2048].encode("utf-8", "replace").decode().replace("\0", "?") if isinstance(value, str) else ""
