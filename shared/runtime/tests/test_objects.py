@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from vigia_runtime import objects
 from vigia_runtime.errors import AccessDenied, Transient
-from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore, UnusableKey, usable_key
+from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore, ObjectTooLarge, UnusableKey, usable_key
 from vigia_runtime.sealing import Seal, SealError, UnknownKey
 from vigia_runtime.settings import ObjectSettings
 
@@ -60,6 +60,15 @@ async def test_what_is_put_is_got(store_settings: ObjectSettings, bucket: str) -
     await store.delete(bucket, key)
     await store.delete(bucket, key)
     assert not await store.exists(bucket, key)
+
+
+async def test_more_bytes_than_wanted_are_not_read(store_settings: ObjectSettings, bucket: str) -> None:
+    store = ObjectStore(store_settings)
+    await store.put(bucket, "part.jpg", bytes(1000))
+    assert len(await store.get(bucket, "part.jpg", most_bytes=1000)) == 1000
+    with pytest.raises(ObjectTooLarge, match="1000 bytes; at most 999") as caught:
+        await store.get(bucket, "part.jpg", most_bytes=999)
+    assert caught.value.size == 1000
 
 
 @pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "./a", "a/../b", "x" * 1024, "é" * 512, "\ud800", "a\0"])

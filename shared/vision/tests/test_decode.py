@@ -82,6 +82,30 @@ def test_more_bytes_than_allowed_are_not_read() -> None:
     assert probe(JPEG, Limits(max_bytes=len(JPEG))).width == 70
 
 
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [
+        ((64, 64), None),
+        ((1280, 64), None),
+        ((63, 64), "shape"),
+        ((64, 63), "shape"),
+        ((1281, 64), "shape"),
+        ((64, 1281), "shape"),
+        ((4097, 64), "too_large"),
+    ],
+)
+def test_shapes_beyond_the_limits_are_refused(size: tuple[int, int], code: str | None) -> None:
+    limits = Limits(min_side=64, max_aspect=20)
+    file = io.BytesIO()
+    Image.new("L", size).save(file, "PNG")
+    if code is None:
+        assert decode(file.getvalue(), limits).shape[:2] == size[::-1]
+        return
+    with pytest.raises(DecodeError) as caught:
+        decode(file.getvalue(), limits)
+    assert caught.value.code == code
+
+
 def test_no_bytes_and_no_pixels_are_refused() -> None:
     for data in (b"", png_header(0, 10), jpeg_header(10, 0), b"GIF89a" + bytes(100)):
         with pytest.raises(DecodeError) as refused:

@@ -31,9 +31,11 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Reading(Generic[T]):
     """What is wanted of a model: of one of these ``kinds``, what ``read`` makes of its outputs for an image of some
-    width and height. ``read`` may raise ModelFailed. ``limits``: what images may be."""
+    width and height. ``others``: what models of other kinds do. ``read`` may raise ModelFailed. ``limits``: what images
+    may be."""
 
     kinds: frozenset[str]
+    others: str
     read: Callable[[Outputs, Deployment, Manifest, tuple[int, int]], Awaitable[T]]
     limits: Limits = DEFAULT_LIMITS
 
@@ -81,7 +83,7 @@ class Asker:
             try:
                 manifest = self._vision.manifest(deployment)
                 if manifest.kind not in wanted.kinds:
-                    raise ModelFailed(f"a model of the kind {manifest.kind} does not answer what is asked here")
+                    raise ModelFailed(f"a model of the kind {manifest.kind} {wanted.others}")
                 if ready is None or ready[0] is not manifest:
                     with watch.stage("decode"):
                         ready = (manifest, await self._vision.prepare(image, manifest, wanted.limits))

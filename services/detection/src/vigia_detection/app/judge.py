@@ -23,7 +23,7 @@ class Judge:
     def __init__(self, asker: Asker, vision: Vision) -> None:
         self._asker = asker
         self._vision = vision
-        self._wanted = Reading(_KINDS, self._read)
+        self._wanted = Reading(_KINDS, "gives labels; it does not judge images", self._read)
 
     async def judge(
         self,

@@ -92,7 +92,7 @@ class DetectCustomLabels:
         if isinstance(image, ObjectRef):
             with watch.stage("fetch"):
                 image = await self._fetched(image)
-        wanted = Reading(_KINDS, read, self._policy.limits)
+        wanted = Reading(_KINDS, "judges images; it gives no labels", read, self._policy.limits)
         outcome = (await self._asker.ask(image, hosted, wanted, deadline, watch)).outcome
         if isinstance(outcome, Invalid):
             _count(outcome.cause.value, watch)
