@@ -24,6 +24,7 @@ from vigia_registry.datasets.manifest import parse_line
 from vigia_registry.jobs.queue import JOBS_SCHEMA
 from vigia_registry.models import service as models
 from vigia_registry.models.deletion import delete_model
+from vigia_registry.models.domain import Numbered
 from vigia_registry.objects import asked_rights
 from vigia_registry.projects import service as projects
 from vigia_registry.projects.deletion import delete_project
@@ -645,7 +646,7 @@ def test_a_trial_fails_when_its_version_is_deleted_and_keeps_what_was_judged(
 
     async def delete(deps: Deps) -> None:
         async with deps.database.transaction() as session:
-            await models.delete(session, registry.owner, project, 1)
+            await models.delete(session, registry.owner, Numbered(project, 1))
 
     assert judge(registry, trial, 2, delete) == 3
     failed = api.ok("GET", f"/trials/{trial}")

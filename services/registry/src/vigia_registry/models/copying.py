@@ -72,7 +72,7 @@ async def request(
     source = await _source(session, owner, caller, wanted)
     destination = await projects.by_arn(session, owner, wanted.destination_project)
     objects.check(Seal(owner.account_id, wanted.kms_key_id))
-    files = outputs.names(owner.service, destination.name, wanted.name)
+    files = outputs.results(destination.name, wanted.name)
     await outputs.check(objects, buckets, rights, owner.account_id, wanted.output, files)
     outputs.require_writable(rights, wanted.output, files)
 

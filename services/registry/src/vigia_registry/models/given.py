@@ -7,7 +7,6 @@ its lines is training's matter.
 from __future__ import annotations
 
 import asyncio
-import codecs
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -110,7 +109,7 @@ async def _snapshot(
 
 
 async def _content(objects: ObjectStore, most_bytes: int, source: ObjectRef, fence: Fence, rights: S3Rights) -> bytes:
-    """The manifest's bytes, which are text with at least one line; _UnusableError."""
+    """The manifest's bytes, which are not blank; _UnusableError."""
     try:
         if not fence.allows(source.bucket, source.key):
             raise _UnusableError(FORBIDDEN)
@@ -136,15 +135,9 @@ async def _content(objects: ObjectStore, most_bytes: int, source: ObjectRef, fen
 
 
 async def _read(objects: ObjectStore, most_bytes: int, source: ObjectRef) -> bytes:
-    decoder = codecs.getincrementaldecoder("utf-8")()
     content = bytearray()
-    try:
-        async for chunk in stream(objects, source):
-            content += chunk
-            if len(content) > most_bytes:
-                raise _UnusableError(_TOO_LARGE)
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise _UnusableError(_INVALID) from error
+    async for chunk in stream(objects, source):
+        content += chunk
+        if len(content) > most_bytes:
+            raise _UnusableError(_TOO_LARGE)
     return bytes(content)

@@ -14,16 +14,12 @@ from vigia_runtime.settings import BucketSettings
 
 #: A version whose number is not known yet has one of at most so many characters.
 LONGEST_NUMBER: Final = "9" * 10
-_LOOKOUT: Final = (
-    "EvaluationManifest-{}.json",
-    "EvaluationResult-{}.json",
-    "EvaluationReport-{}.html",
-    "EvaluationReport-{}.json",
-)
+_LOOKOUT: Final = ("EvaluationManifest-{}.json", "EvaluationResult-{}.json")
+_REPORTS: Final = ("EvaluationReport-{}.html", "EvaluationReport-{}.json")
 
 
 class ResultFile(StrEnum):
-    """What training leaves of a version of Custom Labels; how the files' names begin."""
+    """What training leaves of a version of Custom Labels, but for its reports; how the files' names begin."""
 
     EVALUATION = "EvaluationResultSummary"
     TRAINING_SNAPSHOT = "TrainingGroundTruth"
@@ -39,8 +35,14 @@ class ResultFile(StrEnum):
 
 def names(service: Service, project: str, version: str) -> list[str]:
     """What training writes for the customer."""
+    reports = [name.format(f"{project}-{version}") for name in _REPORTS]
     if service is Service.LOOKOUT:
-        return [name.format(f"{project}-{version}") for name in _LOOKOUT]
+        return [*(name.format(f"{project}-{version}") for name in _LOOKOUT), *reports]
+    return [*results(project, version), *reports]
+
+
+def results(project: str, version: str) -> list[str]:
+    """What a copy of a version of Custom Labels brings along."""
     return [file.of(project, version) for file in ResultFile]
 
 

@@ -29,7 +29,7 @@ async def read(objects: ObjectStore, rights: S3Rights, project: str, model: Mode
     if result is None:
         raise ReportNotFound(project, model.version, "it was not evaluated")
     folder = result.key[: result.key.rfind("/") + 1]
-    key = f"{folder}EvaluationReport-{project}-{model.version}.{kind.value}"
+    key = f"{folder}EvaluationReport-{project}-{model.called}.{kind.value}"
     rights.require("GetObject", result.bucket, key)
     try:
         size = (await objects.head(result.bucket, key)).size
