@@ -386,6 +386,17 @@ def test_where_no_image_can_be_got_it_is_the_buckets_fault(denied: bool, code: s
     assert found.training["invalid_json_lines"] == 4
 
 
+def test_images_that_are_all_too_large_are_invalid_not_missing() -> None:
+    pictures = Pictures()
+    pictures.add_colors(3, "red", "blue")
+
+    def read(uri: str) -> bytes:
+        raise BadData(f"{uri}: it has more than 7 bytes")
+
+    found = checked(pictures, read=read)
+    assert found.codes() == ["ERROR_TOO_MANY_INVALID_ROWS_IN_MANIFEST"]
+
+
 def test_labels_are_counted() -> None:
     pictures = Pictures()
     pictures.add_colors(6, "red")

@@ -5,9 +5,10 @@ Lines that cannot be used are left out; only manifests that break a rule as a wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from vigia_contracts.ground_truth import INVALID_IMAGE, INVALID_IMAGE_DIMENSION, Problem, problem
 from vigia_training.app.images import Read, in_order
@@ -34,6 +35,8 @@ from vigia_vision import DecodeError, decode, probe
 from vigia_vision.decode import Limits
 
 _NO_BOUND: Final = 1 << 40
+
+_Failure = Literal["missing", "denied", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +130,14 @@ class _Looked:
         self._limits = limits
         self._decoding = Limits(limits.image_bytes, _NO_BOUND, limits.line.most_side)
         self.images = Images()
-        self.failed: dict[str, Unreadable | DecodeError] = {}
+        self.failed: dict[str, _Failure] = {}
 
     def look(self, annotations: Sequence[Annotation], read: Read, tell: Callable[[float], None]) -> None:
         """Reads every image once."""
         uris = list(dict.fromkeys(one.uri for one in annotations))
         for number, found in enumerate(in_order(lambda uri: self._seen(uri, read), uris), 1):
             uri = uris[number - 1]
-            if isinstance(found, Exception):
+            if isinstance(found, str):
                 self.failed[uri] = found
             else:
                 self.images.sizes[uri] = found[0]
@@ -142,7 +145,7 @@ class _Looked:
                     self.images.thumbnails[uri] = found[1]
             tell(number / len(uris))
 
-    def _seen(self, uri: str, read: Read) -> tuple[tuple[int, int], Thumbnail | None] | Unreadable | DecodeError:
+    def _seen(self, uri: str, read: Read) -> tuple[tuple[int, int], Thumbnail | None] | _Failure:
         """Width and height, and a thumbnail where the size is one that can be."""
         try:
             data = read(uri)
@@ -150,11 +153,9 @@ class _Looked:
             size = (info.width, info.height)
             return size, thumbnail(decode(data, self._decoding)) if self._fits(size) else None
         except Unreadable as error:
-            return error
-        except BadData as error:
-            return Unreadable(str(error))
-        except DecodeError as error:
-            return error
+            return "denied" if error.denied else "missing"
+        except (BadData, DecodeError):
+            return "bad"
 
     def problem(self, annotation: Annotation) -> Problem | None:
         """What is wrong with an image that a valid line names."""
@@ -179,11 +180,11 @@ class _Looked:
 def _sift(given: Given, looked: _Looked, limits: ManifestLimits) -> list[Fault]:
     """Takes lines with images that cannot be used out of the valid ones; what is wrong with the manifest."""
     wrong = {one.line: found for one in given.valid if (found := looked.problem(one)) is not None}
-    missing = [error for one in given.valid if isinstance(error := looked.failed.get(one.uri), Unreadable)]
+    failed = Counter(looked.failed.get(one.uri) for one in given.valid)
     for one in given.valid:
         if one.line in wrong:
             given.reject(one, wrong[one.line])
-    faults = faults_of_lines(given, limits, len(missing), sum(error.denied for error in missing))
+    faults = faults_of_lines(given, limits, failed["missing"] + failed["denied"], failed["denied"])
     given.valid = [one for one in given.valid if one.line not in wrong]
     return faults
 
