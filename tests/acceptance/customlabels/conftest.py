@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from vigia_stack.stack import Stack
 HERE = Path(__file__).parent
 #: A named key of the installation, for models.
 KEY = "acceptance"
-JOURNEYS = ("cl-newest", "cl-cli", "cl-java", "cl-guide")
+JOURNEYS = ("cl-newest", "cl-cli", "cl-java", "cl-guide", "cl-readme")
 
 
 @pytest.fixture(scope="package")
@@ -42,7 +43,7 @@ class CustomLabelsJourneys(Journeys):
 
     def material(self, name: str) -> tuple[Material, str, dict[str, str]]:
         """Discs and squares for everybody."""
-        return self._shapes, name, {"key": f"alias/{KEY}"}
+        return self._shapes, name, {"key": f"alias/{KEY}", "heading": "Coming from Custom Labels"}
 
     def command(self, name: str, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         """By the client's name."""
@@ -55,6 +56,11 @@ class CustomLabelsJourneys(Journeys):
     def _newest(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         """The newest boto3 with the model that it brings."""
         return self._python("samples.py", records), profile_only(self._env)
+
+    def _readme(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
+        """A person's shell, as the README leaves it after its first block."""
+        path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
+        return self._python("../readme.py", records), {**bare(), **self._env, "PATH": path}
 
     def _cli(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         return self._python("commands.py", records), {**bare(), **self._env}

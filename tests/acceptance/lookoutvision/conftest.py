@@ -40,7 +40,11 @@ class LookoutJourneys(Journeys):
     def material(self, name: str) -> tuple[Material, str, dict[str, str]]:
         """The guide's own photographs with the newest client; the others learn faster."""
         chosen = material.COOKIES if name == "newest" else self._plates
-        return chosen, "getting-started" if name == "newest" else name, {"label": chosen.label}
+        return (
+            chosen,
+            "getting-started" if name == "newest" else name,
+            {"label": chosen.label, "heading": "Coming from Lookout for Vision"},
+        )
 
     def command(self, name: str, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         """By the client's name."""
@@ -65,7 +69,7 @@ class LookoutJourneys(Journeys):
     def _readme(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         """A person's shell, as the README leaves it after its first block."""
         path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
-        return self._python("readme.py", records), {**bare(), **self._env, "PATH": path}
+        return self._python("../readme.py", records), {**bare(), **self._env, "PATH": path}
 
     def _guide(self, told: Mapping[str, str], records: Path) -> tuple[list[str], dict[str, str]]:
         """What the guide prints, with the boto3 of its time; only the pauses are shorter."""

@@ -1,4 +1,4 @@
-"""Runs what the README tells people who come from the closed service, as it stands there.
+"""Runs what the README tells people who come from one of the two services, as it stands there.
 
 A program of its own, as ``samples.py`` is; it needs the variables of ``client.env`` and ``aws`` on PATH, as after the
 section's first block, which starts the product.
@@ -12,21 +12,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 START = "make up\n. .venv/bin/activate; set -a; . .vigia/client.env; set +a\n"
 
 
-def blocks() -> list[tuple[str, str]]:
-    """(language, text) of the code in the section."""
-    section = (ROOT / "README.md").read_text().split("## Coming from Lookout for Vision")[1].split("\n## ")[0]
+def blocks(heading: str) -> list[tuple[str, str]]:
+    """(language, text) of the code in a section."""
+    section = (ROOT / "README.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
     return re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
 def main() -> int:
+    heading = json.loads(Path(sys.argv[1]).read_text())["heading"]
     records = Path(sys.argv[2])
-    start, *shell = [text for language, text in blocks() if not language]
+    start, *shell = [text for language, text in blocks(heading) if not language]
     assert start == START
-    (python,) = [text for language, text in blocks() if language == "python"]
+    (python,) = [text for language, text in blocks(heading) if language == "python"]
     for name, argv in (
         ("train", ["bash", "-euo", "pipefail", "-c", shell[0]]),
         ("python", [sys.executable, "-c", python]),
