@@ -21,7 +21,7 @@ from tests.bench.models.logos import logo_images, manifest, photographs, scenes
 from tests.bench.models.row import Goal, Row
 from tests.bench.models.sets import SAMPLES
 from tests.line import PARTS
-from vigia_stack import client, paths
+from vigia_stack import client
 from vigia_stack.services import USER_BUCKET
 from vigia_stack.stack import Stack
 from vigia_training.domain.label_metrics import average_precision, best, claims, match
@@ -43,11 +43,13 @@ class Case:
 def measure(case: Callable[[Path, Path, int], Case | None], folder: Path, draw: int) -> dict[str, float] | None:
     """One draw: a stack of its own, a project in it, and everything that a user would do."""
     with tempfile.TemporaryDirectory() as name:
-        found = case(folder, Path(name), draw)
+        scratch = Path(name)
+        found = case(folder, scratch, draw)
         if found is None:
             return None
         parts = [part for part in (*PARTS, "training") if part not in _WITHOUT]
-        with Stack(parts, paths.default_state() / "bench" / "customlabels") as stack:
+        # Of its own each time: a job that an interrupted run left would be done first.
+        with Stack(parts, scratch / "stack") as stack:
             lines = client.write(stack.site).read_text().splitlines()
             env = dict(line.split("=", 1) for line in lines)
             return _journey(_Clients(env), found)
