@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.acceptance.customlabels import guide
 from vigia_stack.supplies.once import call, made_once
 from vigia_stack.supplies.truststore import java_options
 from vigia_stack.supplies.uv import uv
@@ -92,5 +93,6 @@ def _compile(folder: Path) -> None:
 
 if __name__ == "__main__":
     withdrawn_boto3()
-    printed_libraries()
+    if guide.guide() is not None:
+        printed_libraries()
     java_program()
