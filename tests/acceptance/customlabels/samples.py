@@ -285,11 +285,15 @@ def p_23_find_by_tag(client, tag, value):
     """ARNs of models with the tag."""
     found = []
     for project in client.describe_projects()["ProjectDescriptions"]:
-        held = client.describe_project_versions(ProjectArn=project["ProjectArn"])["ProjectVersionDescriptions"]
-        for model in held:
-            tags = client.list_tags_for_resource(ResourceArn=model["ProjectVersionArn"])["Tags"]
-            if tags.get(tag) == value:
-                found.append(model["ProjectVersionArn"])
+        try:
+            held = client.describe_project_versions(ProjectArn=project["ProjectArn"])["ProjectVersionDescriptions"]
+            for model in held:
+                tags = client.list_tags_for_resource(ResourceArn=model["ProjectVersionArn"])["Tags"]
+                if tags.get(tag) == value:
+                    found.append(model["ProjectVersionArn"])
+        except ClientError as error:  # another journey has deleted it meanwhile
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
     return found
 
 
