@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.bench import classifier
 from tests.conftest import PROJECT
 from tests.e2e import tiny
 from tests.line import Frame, Line, until
@@ -46,8 +48,8 @@ def queries(key: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-async def busy(line: Line) -> Line:
-    """The line after some parts of every kind."""
+async def busy(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """The line after some parts of every kind, and some images that were labelled."""
     camera, source = f"board-{uuid.uuid4().hex[:6]}", f"/board/{uuid.uuid4().hex[:6]}"
     await line.add_camera(camera, PROJECT)
     frames = [Frame(str(n), tiny.image(200 if n % 5 == 0 else 60), "") for n in range(40)]
@@ -56,6 +58,11 @@ async def busy(line: Line) -> Line:
     for number in range(4):
         image = tiny.image(200 if number else 60)
         line.lookout.detect_anomalies(ProjectName=PROJECT, ModelVersion="1", ContentType="image/jpeg", Body=image)
+    labels = classifier.artifact(tmp_path_factory.mktemp("labels"))
+    arn = await asyncio.to_thread(line.host_labels, "light", labels)
+    for number in range(4):
+        image = {"Bytes": tiny.image(200 if number else 60)}
+        line.labels.detect_custom_labels(ProjectVersionArn=arn, Image=image)
     until("all have an outcome", lambda: line.count(source) == len(frames))
     until("Prometheus has them", lambda: instant(line, f'vigia_inspections_total{{camera="{camera}"}}') or None)
     return line
