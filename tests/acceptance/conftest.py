@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.journeys import Journey, Journeys, Seen
 from tests.line import PARTS
 from vigia_stack import client
 from vigia_stack.parts.objects import ObjectsPart
@@ -45,3 +46,17 @@ def client_env(stack: Stack) -> dict[str, str]:
 def s3(stack: Stack) -> Any:
     """A boto3 client of the object store."""
     return stack.part(ObjectsPart).store.client()
+
+
+@pytest.fixture
+def journey(request: pytest.FixtureRequest, journeys: Journeys) -> Journey:
+    """The journey that the test's marker names."""
+    marker = request.node.get_closest_marker("journey")
+    assert marker is not None
+    return journeys.begin(marker.args[0])
+
+
+@pytest.fixture
+def seen(journey: Journey) -> Seen:
+    """What a sample saw."""
+    return journey.seen

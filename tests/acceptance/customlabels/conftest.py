@@ -16,7 +16,7 @@ import pytest
 from tests.acceptance import clients
 from tests.acceptance.customlabels import guide, material, samples
 from tests.acceptance.customlabels.material import Material
-from tests.acceptance.journeys import HURRY, Journey, Journeys, Seen, bare, profile_only
+from tests.acceptance.journeys import HURRY, Journeys, bare, profile_only
 from vigia_stack.services import ACCOUNT_ID
 from vigia_stack.stack import Stack
 
@@ -111,17 +111,3 @@ def journeys(
             going.begin(name)
     yield going
     going.end()
-
-
-@pytest.fixture
-def journey(request: pytest.FixtureRequest, journeys: Journeys) -> Journey:
-    """The journey that the test's marker names."""
-    marker = request.node.get_closest_marker("journey")
-    assert marker is not None
-    return journeys.begin(marker.args[0])
-
-
-@pytest.fixture
-def seen(journey: Journey) -> Seen:
-    """What a sample saw."""
-    return journey.seen

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import clients
-from tests.acceptance.journeys import HURRY, Journey, Journeys, Seen, bare, profile_only
+from tests.acceptance.journeys import HURRY, Journeys, bare, profile_only
 from tests.acceptance.lookoutvision import guide, material, samples
 from tests.acceptance.lookoutvision.material import Material
 
@@ -118,17 +118,3 @@ def journeys(
             going.begin(name)
     yield going
     going.end()
-
-
-@pytest.fixture
-def journey(request: pytest.FixtureRequest, journeys: Journeys) -> Journey:
-    """The journey that the test's marker names."""
-    marker = request.node.get_closest_marker("journey")
-    assert marker is not None
-    return journeys.begin(marker.args[0])
-
-
-@pytest.fixture
-def seen(journey: Journey) -> Seen:
-    """What a sample saw."""
-    return journey.seen
