@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,17 @@ from vigia_training.app.label_data import LabelData
 from vigia_training.app.train import Options, Task
 from vigia_training.app.validation import CheckFiles, datasets_of, validate
 from vigia_training.domain.errors import BadData, Unreadable
-from vigia_training.domain.given import EMPTY, TOO_LARGE, UNREADABLE, ManifestLimits, lines_of, read_given
+from vigia_training.domain.given import (
+    EMPTY,
+    TOO_LARGE,
+    UNREADABLE,
+    ManifestLimits,
+    lines_of,
+    read_given,
+    with_validation,
+)
 from vigia_training.domain.progress import Moment
+from vigia_training.domain.text import sha256_of
 from vigia_training.learning.label_budget import DetectionBudget
 from vigia_vision import decode
 from vigia_vision.decode import DEFAULT_LIMITS
@@ -186,12 +196,31 @@ def test_what_is_no_manifest_fails_before_anything_is_looked_at(text: bytes, mes
 @given(st.lists(st.sampled_from([b"", b" ", b"{}", b"x\r"]), max_size=6), st.booleans())
 def test_lines_are_numbered_as_an_editor_does(lines: list[bytes], ended: bool) -> None:
     text = b"\n".join(lines) + (b"\n" if ended and lines else b"")
-    found = list(lines_of(text))
+    found = list(lines_of(text, 100))
     expected = text.split(b"\n")
     while expected and len(expected) > len(found) and not expected[-1].strip():
         expected.pop()
     assert found == expected
     assert len(text.split(b"\n")) - len(found) <= 1
+
+
+@given(st.binary(max_size=60).map(lambda text: text.replace(b"\x01", b"\n")), st.integers(1, 12))
+def test_of_a_line_that_is_too_long_the_beginning_is_read(text: bytes, most: int) -> None:
+    every = list(lines_of(text, 100))
+    assert list(lines_of(text, most)) == [line[:most] for line in every]
+
+
+def test_a_manifest_may_lie_in_a_file(tmp_path: Path) -> None:
+    pictures = Pictures()
+    pictures.add_colors(3, "red", "blue")
+    pictures.lines += [b"[", b"x" * 5_000_000, b""]
+    file = tmp_path / "some.manifest"
+    file.write_bytes(pictures.text)
+    held, read = read_given(pictures.text, LIMITS), read_given(file, LIMITS)
+    assert (read.total, read.valid, read.wrong) == (held.total, held.valid, held.wrong)
+    every = range(1, read.total + 1)
+    assert list(with_validation(read, LIMITS, every)) == list(with_validation(held, LIMITS, every))
+    assert sha256_of(file) == sha256_of(pictures.text)
 
 
 def test_bad_lines_are_left_out_and_told_where_they_are() -> None:
@@ -215,7 +244,7 @@ def test_bad_lines_are_left_out_and_told_where_they_are() -> None:
     assert found.summary["errors"] == found.training["errors"] == found.testing["errors"] == []
     assert (found.training["use_case"], found.testing["use_case"]) == ("IMAGE_LEVEL_LABELS", "IMAGE_LEVEL_LABELS")
 
-    learnt, tested = found.files.training.splitlines(), found.files.testing.splitlines()
+    learnt, tested = list(found.files.training()), list(found.files.testing())
     assert found.testing["error_json_line_indices"] == []
     assert {json.loads(line)["source-ref"] for line in tested} == {one.uri for one in found.data.test}
     assert found.training["total_json_lines"] == len(learnt)
@@ -234,10 +263,10 @@ def test_bad_lines_are_left_out_and_told_where_they_are() -> None:
     }
 
     # What was written may be trained on.
-    again = Pictures(list(learnt), pictures.objects)
-    test = Pictures(list(tested), pictures.objects)
+    again = Pictures([line.rstrip() for line in learnt], pictures.objects)
+    test = Pictures([line.rstrip() for line in tested], pictures.objects)
     anew = checked(again, test)
-    assert anew.files.training == found.files.training
+    assert list(anew.files.training()) == list(found.files.training())
     assert anew.data is not None
     assert {one.uri for one in anew.data.learn} == {one.uri for one in found.data.learn}
 
@@ -262,7 +291,7 @@ def test_up_to_a_fifth_of_the_lines_may_be_invalid_whatever_is_wrong_with_them(b
         assert found.training["use_case"] == found.testing["use_case"] == "NOT_DETERMINED"
         assert found.training["error_json_line_indices"] == [9, 10, 11]
         assert found.testing["total_json_lines"] == 0
-        assert found.files.testing == b""
+        assert list(found.files.testing()) == []
     else:
         assert found.said == ""
 
@@ -300,7 +329,7 @@ def test_images_of_a_size_that_cannot_be(size: tuple[int, int], attribute: dict[
     found = checked(pictures)
     assert found.data is not None
     (number,) = found.training["error_json_line_indices"]
-    assert errors_in(found.files.training.splitlines()[number - 1]) == [code]
+    assert errors_in(list(found.files.training())[number - 1]) == [code]
 
 
 def test_an_image_has_at_most_so_many_bytes() -> None:
@@ -618,7 +647,7 @@ async def test_a_job_fails_with_its_checks(jobs: Jobs) -> None:
 
 
 async def test_what_cannot_be_read_or_written_is_told_before_anything_is_looked_at(
-    jobs: Jobs, object_store: Any
+    jobs: Jobs, object_store: Any, tmp_path: Path
 ) -> None:
     secret = SecretStr(object_store.secret_access_key)
     store = ObjectStore(
@@ -633,7 +662,7 @@ async def test_what_cannot_be_read_or_written_is_told_before_anything_is_looked_
         (jobs.request("large.manifest"), ManifestLimits(manifest_bytes=10_000), TOO_LARGE),
     ):
         with pytest.raises(BadData) as failed:
-            await task_of(store, request, limits)
+            await task_of(store, request, limits, tmp_path)
         assert str(failed.value) == message
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigia_runtime.sealing import Keyring, Seal, SealError, UnknownKey, is_sealed
+from vigia_runtime import sealing
+from vigia_runtime.sealing import Keyring, Seal, SealError, UnknownKey, is_sealed, most_sealed
+
+_TAG = 16
 
 ROOT = "r" * 32
 ACCOUNT = "111122223333"
@@ -20,6 +28,7 @@ OURS = Seal(ACCOUNT)
 def test_what_is_sealed_can_be_opened(data: bytes, name: str) -> None:
     sealed = Keyring([ROOT]).seal(data, OURS, name)
     assert is_sealed(sealed)
+    assert len(sealed) <= most_sealed(len(data))
     assert Keyring([ROOT]).open(sealed, name) == data
     assert len(data) < 16 or data not in sealed
 
@@ -34,10 +43,71 @@ def test_no_byte_can_be_changed(data: bytes, choose: st.DataObject) -> None:
         ring.open(bytes(sealed), "b/k")
 
 
-@given(st.binary(max_size=200))
-def test_garbage_is_refused(data: bytes) -> None:
+@given(st.sampled_from([b"VGS1", b"VGS2"]), st.binary(max_size=200))
+def test_garbage_is_refused(magic: bytes, data: bytes) -> None:
     with pytest.raises(SealError):
-        Keyring([ROOT]).open(b"VGS1" + data, "b/k")
+        Keyring([ROOT]).open(magic + data, "b/k")
+
+
+@pytest.fixture(scope="module")
+def small_pieces() -> Iterator[int]:
+    """Bytes of a piece, so few that small objects have several."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sealing, "_PIECE", 32)
+        yield 32
+
+
+@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 700), max_size=6), name=st.text(max_size=20))
+def test_what_passes_by_is_sealed_and_opened(small_pieces: int, data: bytes, cuts: Sequence[int], name: str) -> None:
+    ring = Keyring([ROOT])
+    into = ring.sealing(OURS, name)
+    sealed = b"".join([*(into.update(part) for part in _cut(data, cuts)), into.finalize()])
+    assert ring.open(sealed, name) == data
+    assert len(sealed) <= most_sealed(len(data))
+    out = ring.opening(name)
+    assert b"".join([*(out.update(part) for part in _cut(sealed, cuts)), out.finalize()]) == data
+
+
+@given(st.binary(min_size=33, max_size=200), st.data())
+def test_pieces_are_not_lost_and_keep_their_places(small_pieces: int, data: bytes, choose: st.DataObject) -> None:
+    ring = Keyring([ROOT])
+    sealed = ring.seal(data, OURS, "b/k")
+    start = 6 + int.from_bytes(sealed[4:6], "big")
+    step = small_pieces + _TAG
+    pieces = [sealed[at : at + step] for at in range(start, len(sealed), step)]
+    wrong = choose.draw(st.permutations(pieces) | st.lists(st.sampled_from(pieces), max_size=len(pieces) + 1))
+    if list(wrong) != pieces:
+        with pytest.raises(SealError):
+            ring.open(sealed[:start] + b"".join(wrong), "b/k")
+
+
+def test_an_object_is_cut_nowhere() -> None:
+    ring = Keyring([ROOT])
+    sealed = ring.seal(b"part", OURS, "b/k")
+    for end in range(4, len(sealed)):
+        with pytest.raises(SealError):
+            ring.open(sealed[:end], "b/k")
+
+
+def test_what_was_sealed_as_one_piece_still_opens() -> None:
+    ring = Keyring([ROOT])
+    head = json.loads(ring.seal(b"", OURS, "b/k")[6:].partition(b"}")[0] + b"}")
+    nonce = bytes(range(12))
+    text = json.dumps({**head, "nonce": base64.b64encode(nonce).decode()}).encode()
+    # The data key of a head is the same for either.
+    cipher = ring._data_key(head)
+    assert isinstance(cipher, AESGCM)
+    data = b"part" * 1_000_000
+    sealed = b"VGS1" + len(text).to_bytes(2, "big") + text + cipher.encrypt(nonce, data, text + b"b/k")
+    assert is_sealed(sealed)
+    assert ring.open(sealed, "b/k") == data
+    with pytest.raises(SealError):
+        ring.open(sealed, "b/other")
+
+
+def _cut(data: bytes, cuts: Sequence[int]) -> list[bytes]:
+    places = [0, *sorted(cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(places) if start <= end]
 
 
 def test_one_name_and_one_installation() -> None:

@@ -553,7 +553,12 @@ def test_tags_go_with_the_dataset(registry: Registry, rekognition: Any) -> None:
     assert registry.sql(query, arn) == []
 
 
-def test_training_gets_all_lines_as_they_were_given(registry: Registry, rekognition: Any, varied: str) -> None:
+@pytest.mark.parametrize("held", [None, 100])
+def test_training_gets_all_lines_as_they_were_given(
+    registry: Registry, rekognition: Any, varied: str, held: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if held is not None:  # so that it is written as it passes by
+        monkeypatch.setattr(snapshots, "_HELD", held)
     bucket, name = registry.settings.buckets.datasets, varied.split("/")[1]
 
     async def write(deps: Any) -> str:

@@ -3,6 +3,7 @@ is asked and what it tells, and copies."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -19,10 +20,12 @@ from botocore.credentials import Credentials
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.training import ManifestChecks, TrainingCompleted, TrainingFailed
 from vigia_registry.jobs.queue import JOBS_SCHEMA
-from vigia_registry.models import copying, given, trainings
+from vigia_registry.models import copying, given, snapshots, trainings
 from vigia_registry.models.deletion import delete_model
 from vigia_registry.models.outputs import ResultFile
 from vigia_registry.objects import asked_rights
+from vigia_runtime.errors import Transient
+from vigia_runtime.objects import ObjectStore
 from vigia_runtime.policies import canonical
 from vigia_runtime.sealing import Keyring
 
@@ -361,6 +364,35 @@ def test_manifests_are_given_as_an_earlier_training_left_them(quiet: Registry, c
     found = described(client, arn)
     assert found["TrainingDataResult"]["Input"] == assets(place(training))
     assert found["TestingDataResult"]["Input"] == {**assets(place(testing)), "AutoCreate": False}
+
+
+def test_large_manifests_pass_by(quiet: Registry, client: Any, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "_HELD", 1000)
+    content = "\r\n".join(image(f"{number:04}", "x") for number in range(2000)).encode() + b"\n" + b"x" * 3_000_000
+    training = stored(quiet, content)
+    arn = train(client, project, TrainingData=assets(place(training)), TestingData={"AutoCreate": True})
+    read(quiet, arn)
+    query = "select training_manifest from registry.model_versions where arn = %s"
+    [(ref,)] = quiet.sql(query, arn)
+    assert quiet.opened(ref["bucket"], ref["key"]) == content
+    assert (ref["sha256"], ref["size"]) == (hashlib.sha256(content).hexdigest(), len(content))
+    # One that is another when it is read again is not trained on, and not lost: the job is done anew.
+    other = stored(quiet, b"\n" + content)
+    arn = train(client, project, "other", TrainingData=assets(place(other)), TestingData={"AutoCreate": True})
+    put_stream = ObjectStore.put_stream
+
+    async def late(self: ObjectStore, *args: Any, **more: Any) -> Any:
+        quiet.s3().put_object(Bucket=other.bucket, Key=other.key, Body=b"\n\n" + content)
+        return await put_stream(self, *args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "put_stream", late)
+        with pytest.raises(Transient, match="changed meanwhile"):
+            read(quiet, arn)
+    assert quiet.sql(query, arn) == [(None,)]
+    read(quiet, arn)
+    [(ref,)] = quiet.sql(query, arn)
+    assert quiet.opened(ref["bucket"], ref["key"]) == b"\n\n" + content
 
 
 def test_one_manifest_may_be_split(quiet: Registry, client: Any, project: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from obstore.store import S3Store
 
 from vigia_contracts.base import ObjectRef
 from vigia_runtime.errors import AccessDenied, AppError, LimitExceeded, NotFound, Transient
-from vigia_runtime.sealing import Keyring, Seal, UnknownKey, is_sealed
+from vigia_runtime.sealing import Keyring, Opening, Seal, UnknownKey, is_sealed, opens_as_one
 from vigia_runtime.settings import ObjectSettings
 
 _RETRY: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
@@ -28,8 +28,8 @@ _CLIENT: Any = {"timeout": "60s", "connect_timeout": "3s"}
 _NO_KEY = ".vigia-bucket-probe"
 #: The longest key, bytes of its UTF-8.
 MOST_KEY_BYTES = 1023
-#: The largest object, bytes, that is held as a whole to be opened where it is asked for in pieces. What is sealed and
-#: read so is smaller; what is larger only begins like it, and anybody may write that.
+#: The largest object, bytes, that is held as a whole to be opened where it is asked for in pieces. What was sealed as
+#: one piece and is read so is smaller; what is larger only begins like it, and anybody may write that.
 _MOST_OPENED = 64 * 1024 * 1024
 #: How much of a large object one request asks for, bytes: it takes a moment and not the time that its reader needs.
 _PART = 8 * 1024 * 1024
@@ -127,7 +127,7 @@ class ObjectStore:
     async def get_stream(
         self, bucket: str, key: str, chunk_bytes: int = 1024 * 1024, version_id: str | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The object's bytes in chunks of at most ``chunk_bytes``; a sealed one in one piece.
+        """The object's bytes in chunks of at most ``chunk_bytes``.
 
         A large one is asked for part by part, so that who reads it may take its time: a request may not. Transient
         where it changes meanwhile.
@@ -140,14 +140,14 @@ class ObjectStore:
             else:
                 del result  # with its answer, of which nothing has been read
                 part = await self._part(bucket, key, 0, tag, version_id)
-            if self._keyring is not None and is_sealed(part) and size <= _MOST_OPENED:
-                yield await self.get(bucket, key, version_id)
-                return
+            opening = self._opening(bucket, key, part, size)
             end = 0
             while True:
+                end += len(part)
+                if opening is not None:
+                    part = opening.update(part) + (opening.finalize() if end >= size else b"")
                 for at in range(0, len(part), chunk_bytes):
                     yield part[at : at + chunk_bytes]
-                end += len(part)
                 if end >= size:
                     return
                 part = await self._part(bucket, key, end, tag, version_id)
@@ -179,6 +179,44 @@ class ObjectStore:
             size=len(data),
             version_id=result.get("version"),
         )
+
+    async def put_stream(
+        self,
+        bucket: str,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        content_type: str | None = None,
+        seal: Seal | None = None,
+        *,
+        sha256: str | None = None,
+    ) -> ObjectRef:
+        """As ``put``, of an object too large to be held. ``sha256``: Transient, and nothing is written, where the
+        chunks turn out to be something else.
+        """
+        sealing = None
+        if seal is not None:
+            self.check(seal)
+            sealing = None if self._keyring is None else self._keyring.sealing(seal, f"{bucket}/{key}")
+        digest, size = hashlib.sha256(), 0
+
+        async def stored() -> AsyncIterator[bytes]:
+            nonlocal size
+            async for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                if out := chunk if sealing is None else sealing.update(chunk):
+                    yield out
+            if sha256 not in (None, digest.hexdigest()):
+                raise Transient(f"object store: s3://{bucket}/{key}: what was to be written changed meanwhile")
+            if sealing is not None:
+                yield sealing.finalize()
+
+        async with self._errors(bucket, _usable(bucket, key)):
+            attributes: Any = {"Content-Type": content_type} if content_type else None
+            result = await obstore.put_async(
+                self._store(bucket), key, stored(), attributes=attributes, chunk_size=_PART, max_concurrency=2
+            )
+        return ObjectRef(bucket=bucket, key=key, sha256=digest.hexdigest(), size=size, version_id=result.get("version"))
 
     async def head(self, bucket: str, key: str) -> ObjectInfo:
         """Size, time and tag of an object."""
@@ -290,6 +328,12 @@ class ObjectStore:
         if self._keyring is None or not is_sealed(data):
             return data
         return self._keyring.open(data, f"{bucket}/{key}")
+
+    def _opening(self, bucket: str, key: str, start: bytes, size: int) -> Opening | None:
+        """What opens an object with ``size`` bytes that begins with ``start``; None where it is not sealed."""
+        if self._keyring is None or not is_sealed(start) or (opens_as_one(start) and size > _MOST_OPENED):
+            return None
+        return self._keyring.opening(f"{bucket}/{key}")
 
     def _store(self, bucket: str) -> S3Store:
         store = self._stores.get(bucket)

@@ -21,14 +21,13 @@ from vigia_registry.settings import CustomLabelsSettings, QuotaSettings, Setting
 from vigia_runtime.errors import AccessDenied, AppError, Transient
 from vigia_runtime.logging import get_logger
 from vigia_runtime.objects import BucketNotFound, ObjectNotFound, ObjectStore
+from vigia_runtime.sealing import most_sealed
 
 log = get_logger(__name__)
 
 _BATCH = 500
 #: Characters after which a batch is full before that: lines may be long.
 _BATCH_CHARACTERS = 4_000_000
-#: Bytes by which a sealed object may be larger than its content.
-_SEALED = 4096
 _DONE = {
     DatasetState.CREATE_IN_PROGRESS: (DatasetState.CREATE_COMPLETE, "The dataset was created successfully."),
     DatasetState.UPDATE_IN_PROGRESS: (DatasetState.UPDATE_COMPLETE, "The dataset was updated successfully."),
@@ -269,7 +268,8 @@ async def _chunks(
     read = 0
     try:
         # What is far too large is not read until that shows; what is sealed is a little larger than its content.
-        if source.version_id is None and (await objects.head(source.bucket, source.key)).size > most_bytes + _SEALED:
+        most_stored = most_sealed(most_bytes)
+        if source.version_id is None and (await objects.head(source.bucket, source.key)).size > most_stored:
             raise ManifestError(too_large)
         async for chunk in stream(objects, source):
             read += len(chunk)

@@ -60,7 +60,7 @@ async def read_entries(
     dropped: list[int] = []
     lines = 0
     json_found = False
-    async for number, raw in _lines(chunks):
+    async for number, raw in numbered_lines(chunks):
         if number > most:
             raise ManifestError(TOO_MANY_ROWS)
         if raw is not None and not raw.strip():
@@ -127,7 +127,7 @@ def _entry(line: ground_truth.Line) -> Entry | None:
     )
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes | None]]:
+async def numbered_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes | None]]:
     """Numbered lines, blank ones too; None for one that is far too long, of which nothing is kept."""
     rest, number, skipping = b"", 0, False
     async for chunk in chunks:

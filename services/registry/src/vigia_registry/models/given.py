@@ -7,11 +7,13 @@ its lines is training's matter.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from vigia_contracts.base import ObjectRef
+from vigia_registry.datasets import labels
 from vigia_registry.db import Database
 from vigia_registry.identity.domain import Service
 from vigia_registry.models import images, repository, snapshots
@@ -19,6 +21,7 @@ from vigia_registry.models.domain import GivenManifests, ModelState, ModelVersio
 from vigia_registry.models.requests import announce
 from vigia_registry.objects import Fence, S3Rights, fence_of, stream
 from vigia_registry.projects import repository as projects
+from vigia_registry.projects.domain import Project
 from vigia_runtime.errors import AccessDenied, NotFound, Transient
 from vigia_runtime.objects import ObjectStore
 from vigia_runtime.settings import BucketSettings
@@ -45,8 +48,8 @@ async def read(
 ) -> None:
     """Request the training of a version whose manifests were given, or fail it. ``rights``: of who asked for it.
 
-    Safe to repeat: a version that waits for nothing is left alone. Holds a whole manifest in memory, which has at most
-    ``most_bytes``. Transient when store or database do not answer.
+    Safe to repeat: a version that waits for nothing is left alone. A manifest has at most ``most_bytes``, of which a
+    few are held. Transient when store or database do not answer, or a manifest changes meanwhile.
     """
     async with database.transaction() as session:
         model = await repository.by_id(session, model_version_id)
@@ -86,14 +89,13 @@ async def _snapshot(
         project = await projects.by_id(session, before.project_id)
     if project is None:
         return
-    # No lock is held meanwhile, and no more than one manifest.
+    # No lock is held meanwhile.
     refs: list[ObjectRef | None] = []
     for source in (given.training, given.testing):
         if source is None:
             refs.append(None)
             continue
-        content = await _content(objects, most_bytes, source, fence, rights)
-        refs.append(await snapshots.put(objects, buckets.datasets, project, content))
+        refs.append(await _copied(objects, buckets.datasets, project, most_bytes, source, fence, rights))
     async with database.transaction() as session:
         # Locked, so that nobody deletes the last version that needs the same snapshots from here on.
         await projects.lock_by_id(session, project.id)
@@ -108,8 +110,20 @@ async def _snapshot(
         await announce(session, buckets, project, model)
 
 
-async def _content(objects: ObjectStore, most_bytes: int, source: ObjectRef, fence: Fence, rights: S3Rights) -> bytes:
-    """The manifest's bytes, which are not blank; _UnusableError."""
+async def _copied(
+    objects: ObjectStore,
+    bucket: str,
+    project: Project,
+    most_bytes: int,
+    source: ObjectRef,
+    fence: Fence,
+    rights: S3Rights,
+) -> ObjectRef:
+    """The snapshot of a manifest that is not blank, and whose images may be read; _UnusableError."""
+
+    def read() -> AsyncIterator[bytes]:
+        return _limited(objects, most_bytes, source)
+
     try:
         if not fence.allows(source.bucket, source.key):
             raise _UnusableError(FORBIDDEN)
@@ -117,27 +131,46 @@ async def _content(objects: ObjectStore, most_bytes: int, source: ObjectRef, fen
         rights.require("GetObject", source.bucket, source.key)
         if source.version_id is not None:
             rights.require("GetObjectVersion", source.bucket, source.key)
-        content = await _read(objects, most_bytes, source)
+        named = snapshots.Named()
+        # What is written is what was looked at: it has the name.
+        await _look(named.passing(read()), fence, rights)
+        return await snapshots.put(objects, bucket, project, named, read)
     except AccessDenied as error:
         raise _UnusableError(FORBIDDEN) from error
     except NotFound as error:
         raise _UnusableError(_INVALID) from error
-    if not content.strip():
-        raise _UnusableError(_EMPTY)
-    lines = await asyncio.to_thread(content.split, b"\n")
-    try:
-        if await asyncio.to_thread(images.outside, lines, fence):
+
+
+async def _look(chunks: AsyncIterator[bytes], fence: Fence, rights: S3Rights) -> None:
+    """_UnusableError where the manifest has no line, or one with an image that may not be read."""
+
+    def look(lines: Sequence[bytes]) -> None:
+        if images.outside(lines, fence):
             raise _UnusableError(_IMAGES_FORBIDDEN)
-        await images.check(Service.CUSTOM_LABELS, lines, rights)
-    except AccessDenied as error:
-        raise _UnusableError(_IMAGES_FORBIDDEN) from error
-    return content
+        try:
+            images.require(Service.CUSTOM_LABELS, lines, rights)
+        except AccessDenied as error:
+            raise _UnusableError(_IMAGES_FORBIDDEN) from error
+
+    blank = True
+
+    async def lines() -> AsyncIterator[bytes]:
+        nonlocal blank
+        async for _, line in labels.numbered_lines(chunks):
+            blank = blank and line is not None and not line.strip()
+            if line is not None:  # of one that is too long nobody reads anything
+                yield line
+
+    async for batch in images.batches(lines()):
+        await asyncio.to_thread(look, batch)
+    if blank:
+        raise _UnusableError(_EMPTY)
 
 
-async def _read(objects: ObjectStore, most_bytes: int, source: ObjectRef) -> bytes:
-    content = bytearray()
+async def _limited(objects: ObjectStore, most_bytes: int, source: ObjectRef) -> AsyncIterator[bytes]:
+    size = 0
     async for chunk in stream(objects, source):
-        content += chunk
-        if len(content) > most_bytes:
+        size += len(chunk)
+        if size > most_bytes:
             raise _UnusableError(_TOO_LARGE)
-    return bytes(content)
+        yield chunk

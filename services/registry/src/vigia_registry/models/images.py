@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from vigia_registry.datasets.manifest import parse_line
 from vigia_registry.identity.domain import Service
@@ -15,18 +15,41 @@ from vigia_registry.objects import Fence, S3Rights
 _SOURCE: Final = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 
 
-async def check(service: Service, lines: Sequence[str | bytes], rights: S3Rights) -> None:
+#: Lines, and characters or bytes of them, that are looked at together.
+_BATCH: Final = 1000
+_BATCH_SIZE: Final = 4_000_000
+
+Line = TypeVar("Line", str, bytes)
+
+
+async def check(service: Service, lines: AsyncIterator[str], rights: S3Rights) -> None:
     """AccessDenied at the first image or mask to train on that the caller may not read."""
     if rights.caller is None:
         return
+    async for batch in batches(lines):
+        # Every image with every statement of the caller's: others are answered meanwhile.
+        await asyncio.to_thread(require, service, batch, rights)
 
-    def ask() -> None:
-        for line in lines:
-            for place in _places(service, line):
-                rights.require("GetObject", *place)
 
-    # Every image with every statement of the caller's: others are answered meanwhile.
-    await asyncio.to_thread(ask)
+async def batches(lines: AsyncIterator[Line]) -> AsyncIterator[list[Line]]:
+    """The lines, many at a time, yet never more than can be held."""
+    batch: list[Line] = []
+    size = 0
+    async for line in lines:
+        batch.append(line)
+        size += len(line)
+        if len(batch) == _BATCH or size > _BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def require(service: Service, lines: Sequence[str] | Sequence[bytes], rights: S3Rights) -> None:
+    """AccessDenied at the first image or mask of the lines that the caller may not read."""
+    for line in lines:
+        for place in _places(service, line):
+            rights.require("GetObject", *place)
 
 
 def outside(lines: Iterable[bytes], fence: Fence) -> bool:

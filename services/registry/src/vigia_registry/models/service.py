@@ -99,8 +99,7 @@ async def create(
     refs: list[ObjectRef | None] = []
     for dataset in (train, test):
         if dataset is not None and rights.caller is not None:
-            lines = [line async for line in snapshots.lines_of(session, project, dataset.id)]
-            await images.check(project.service, lines, rights)
+            await images.check(project.service, snapshots.lines_of(session, project, dataset.id), rights)
     for dataset in (train, test):
         ref = (
             None if dataset is None else await snapshots.write(session, objects, buckets.datasets, project, dataset.id)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 from vigia_contracts.base import ObjectRef
 from vigia_contracts.training import ManifestChecks, TrainingRequest
@@ -21,8 +22,8 @@ from vigia_training.domain.given import NO_ACCESS, NO_OUTPUT, TOO_LARGE, UNREADA
 from vigia_vision.artifact import MANIFEST_FILE
 
 _TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8", ".jpg": "image/jpeg", ".png": "image/png"}
-#: Bytes that sealing adds to an object, at most.
-_SEALED_MORE = 4096
+#: Lines are written so many bytes at a time.
+_CHUNK = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,24 @@ async def _bounded(store: ObjectStore, bucket: str, key: str, most: int) -> byte
     return bytes(data)
 
 
-async def task_of(store: ObjectStore, request: TrainingRequest, limits: ManifestLimits) -> Task:
-    """Reads the job's manifest snapshots. BadData says in Custom Labels' words why one cannot be read."""
+async def task_of(store: ObjectStore, request: TrainingRequest, limits: ManifestLimits, folder: Path) -> Task:
+    """Reads the job's manifest snapshots, into files below ``folder``.
+
+    BadData says in Custom Labels' words why one cannot be read.
+    """
     custom = request.service == "rekognition"
 
-    async def fetch(ref: ObjectRef) -> bytes:
+    async def fetch(ref: ObjectRef, file: Path) -> Path:
+        size = 0
         try:
-            if custom and (await store.head(ref.bucket, ref.key)).size > limits.manifest_bytes + _SEALED_MORE:
-                raise BadData(TOO_LARGE)
-            return await store.get(ref.bucket, ref.key, ref.version_id)
+            async with aclosing(store.get_stream(ref.bucket, ref.key, version_id=ref.version_id)) as chunks:
+                with file.open("wb") as out:
+                    async for chunk in chunks:
+                        size += len(chunk)
+                        if custom and size > limits.manifest_bytes:
+                            raise BadData(TOO_LARGE)
+                        out.write(chunk)
+            return file
         except NotFound as error:
             raise BadData(UNREADABLE if custom else error.message) from error
         except AccessDenied as error:
@@ -87,8 +97,10 @@ async def task_of(store: ObjectStore, request: TrainingRequest, limits: Manifest
         arn=request.model_arn,
         project=request.project,
         version=request.model_version,
-        training_manifest=await fetch(request.training_manifest),
-        test_manifest=None if request.test_manifest is None else await fetch(request.test_manifest),
+        training_manifest=await fetch(request.training_manifest, folder / "training.manifest"),
+        test_manifest=(
+            None if request.test_manifest is None else await fetch(request.test_manifest, folder / "test.manifest")
+        ),
         seed=request.seed,
     )
 
@@ -127,17 +139,32 @@ async def store_result(store: ObjectStore, request: TrainingRequest, result: Res
     return Stored(manifest, refs[0], refs[1], None if result.training_snapshot is None else refs[2])
 
 
-async def _write(store: ObjectStore, request: TrainingRequest, files: Mapping[str, bytes]) -> list[ObjectRef]:
-    """Files of the customer's, where they are wanted. BadData."""
+async def _write(
+    store: ObjectStore, request: TrainingRequest, files: Mapping[str, bytes | Callable[[], Iterator[bytes]]]
+) -> list[ObjectRef]:
+    """Files of the customer's, where they are wanted: their bytes, or their lines. BadData."""
     output, refs = request.output, []
     for name, content in files.items():
-        kind = _TYPES[name[name.rfind(".") :]]
+        kind, key = _TYPES[name[name.rfind(".") :]], under(output.prefix, name)
         try:
-            refs.append(await store.put(output.bucket, under(output.prefix, name), content, kind))
+            if isinstance(content, bytes):
+                refs.append(await store.put(output.bucket, key, content, kind))
+            else:
+                refs.append(await store.put_stream(output.bucket, key, _joined(content()), kind))
         except (NotFound, AccessDenied) as error:
             custom = request.service == "rekognition"
             raise BadData(NO_OUTPUT if custom else f"the output cannot be written: {error.message}") from error
     return refs
+
+
+async def _joined(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
+    chunk = bytearray()
+    for line in lines:
+        chunk += line
+        if len(chunk) >= _CHUNK:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)
 
 
 def _name(request: TrainingRequest) -> str:

@@ -6,6 +6,7 @@ from vigia_training.app.images import Read
 from vigia_training.app.labels import train_labels
 from vigia_training.app.train import Options, Progress, Result, Task, train
 from vigia_training.domain.annotations import wants_labels
+from vigia_training.domain.text import whole
 
 #: Models of this service judge images, whatever else a dataset's labels are called.
 _JUDGING = ":lookoutvision:"
@@ -18,4 +19,4 @@ def train_any(task: Task, read: Read, options: Options, progress: Progress) -> R
 
 def wants(task: Task) -> bool:
     """Whether it is a model that gives labels."""
-    return _JUDGING not in task.arn and wants_labels(task.training_manifest)
+    return _JUDGING not in task.arn and wants_labels(whole(task.training_manifest))

@@ -14,6 +14,7 @@ from vigia_training.domain.annotations import Annotation, kind_of, labels_in, pa
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.grouping import Thumbnail, group, shown_twice, thumbnail
 from vigia_training.domain.label_split import split_labelled, untested
+from vigia_training.domain.text import whole
 from vigia_vision import DecodeError, decode
 from vigia_vision.decode import Pixels
 from vigia_vision.manifest import InputContract, LabelKind, TensorSpec
@@ -71,8 +72,8 @@ class Images:
 
 def read_datasets(task: Task, read: Read, tell: Callable[[float], None]) -> LabelData:
     """Both datasets, every image read once: bad ones fail the job before the long part, several named at once."""
-    given = parse_annotations(task.training_manifest)
-    tested = None if task.test_manifest is None else parse_annotations(task.test_manifest)
+    given = parse_annotations(whole(task.training_manifest))
+    tested = None if task.test_manifest is None else parse_annotations(whole(task.test_manifest))
     logos = tested is not None and shows_logos(given, tested)
     kind: LabelKind = "object-detection" if logos else kind_of(given)
     # Beside logos, images without anything boxed show what scenes are like.

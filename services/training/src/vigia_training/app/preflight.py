@@ -21,6 +21,7 @@ from vigia_training.domain.estimate import MB, Estimate, Machine, Speed, Work, c
 from vigia_training.domain.scale import detector_size
 from vigia_training.domain.size import tensor_size
 from vigia_training.domain.split import TEST_SHARE
+from vigia_training.domain.text import whole
 from vigia_training.learning.backbone import STRIDES, Backbone, load_backbone
 from vigia_training.learning.detection.keeping import MEMORY
 from vigia_training.learning.trainer import MIN_ANOMALOUS
@@ -52,8 +53,8 @@ def preflight(task: Task, read: Read, options: Options, machine: Machine, second
     backbone = load_backbone(options.backbone_name, options.backbone_file)
     if not wants(task):
         return _checked(_judging(task, read, backbone, options), backbone, options, machine, seconds)
-    given = parse_annotations(task.training_manifest)
-    tested = None if task.test_manifest is None else parse_annotations(task.test_manifest)
+    given = parse_annotations(whole(task.training_manifest))
+    tested = None if task.test_manifest is None else parse_annotations(whole(task.test_manifest))
     logos = tested is not None and shows_logos(given, tested)
     kind: LabelKind = "object-detection" if logos else kind_of(given)
     learn = given if logos else usable(given, kind)
@@ -133,11 +134,11 @@ def _divided(learn: int, test: int | None) -> tuple[int, int]:
 
 def _judging(task: Task, read: Read, backbone: Backbone, options: Options) -> tuple[Work, float] | None:
     """What there is to do, and the seconds that an image takes to load; None where no image can be looked at."""
-    learn = parse_manifest(task.training_manifest)
+    learn = parse_manifest(whole(task.training_manifest))
     look = _look([entry.uri for entry in learn], read)
     if look is None:
         return None
-    test = None if task.test_manifest is None else len(parse_manifest(task.test_manifest))
+    test = None if task.test_manifest is None else len(parse_manifest(whole(task.test_manifest)))
     count, testing = _divided(len(learn), test)
     anomalous = round(count / len(learn) * sum(entry.anomalous for entry in learn))
     kept = min(count, options.budget.examples)

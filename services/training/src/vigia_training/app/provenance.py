@@ -18,6 +18,7 @@ import torch
 
 import vigia_training
 import vigia_vision
+from vigia_training.domain.text import sha256_of
 
 if TYPE_CHECKING:
     from vigia_training.app.train import Options, Task
@@ -31,8 +32,8 @@ def provenance(task: Task, options: Options, digests: Mapping[str, str], device:
     return {
         "model_arn": task.arn,
         "seed": str(task.seed),
-        "training_manifest_sha256": hashlib.sha256(task.training_manifest).hexdigest(),
-        "test_manifest_sha256": hashlib.sha256(task.test_manifest).hexdigest() if task.test_manifest else "",
+        "training_manifest_sha256": sha256_of(task.training_manifest),
+        "test_manifest_sha256": "" if task.test_manifest is None else sha256_of(task.test_manifest),
         "data_sha256": _together(digests),
         "data_files": str(len(digests)),
         "backbone": options.backbone_name,

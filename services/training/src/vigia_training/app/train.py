@@ -26,6 +26,7 @@ from vigia_training.domain.evaluation import Judged, evaluation_manifest, evalua
 from vigia_training.domain.grouping import Thumbnail, group, shown_twice, thumbnail
 from vigia_training.domain.report import Evaluated
 from vigia_training.domain.split import sample, split
+from vigia_training.domain.text import Text, whole
 from vigia_training.learning import parallel
 from vigia_training.learning.backbone import load_backbone
 from vigia_training.learning.budget import DEFAULT_BACKBONE, FALSE_REJECTS, Budget, DeviceName, Precision
@@ -61,8 +62,8 @@ class Task:
     arn: str
     project: str
     version: str
-    training_manifest: bytes
-    test_manifest: bytes | None = None
+    training_manifest: Text
+    test_manifest: Text | None = None
     seed: int = 0
 
 
@@ -215,8 +216,8 @@ class _Given:
 
 
 def _given(task: Task) -> _Given:
-    learn = parse_manifest(task.training_manifest)
-    test = None if task.test_manifest is None else parse_manifest(task.test_manifest)
+    learn = parse_manifest(whole(task.training_manifest))
+    test = None if task.test_manifest is None else parse_manifest(whole(task.test_manifest))
     normal = sum(not entry.anomalous for entry in learn)
     if (normal if test is not None else normal - normal // 2) < 2:
         raise BadData("fewer than two labelled normal images are left to learn from")

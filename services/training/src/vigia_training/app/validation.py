@@ -6,8 +6,9 @@ Lines that cannot be used are left out; only manifests that break a rule as a wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from vigia_contracts.ground_truth import INVALID_IMAGE, INVALID_IMAGE_DIMENSION, Problem, problem
@@ -54,13 +55,16 @@ class Datasets:
 
 @dataclass(frozen=True, slots=True)
 class CheckFiles:
-    """What the customer gets to read: the summary, and the manifests with what is wrong in their lines."""
+    """What the customer gets to read: the summary, and the lines of the manifests with what is wrong in them.
+
+    The lines are made when they are asked for, one after the other.
+    """
 
     summary: bytes
-    training: bytes
-    testing: bytes
+    training: Callable[[], Iterator[bytes]]
+    testing: Callable[[], Iterator[bytes]]
 
-    def named(self, name: str) -> dict[str, bytes]:
+    def named(self, name: str) -> dict[str, bytes | Callable[[], Iterator[bytes]]]:
         """By file name, which ends with ``name``; in the order above."""
         return {
             f"ManifestSummary-{name}.json": self.summary,
@@ -204,14 +208,15 @@ def _files(
     if testing is not None:
         its = set(range(1, testing.total + 1))
         second = _statistics(testing, its, use[1], faults[1])
-        text = with_validation(testing, limits, its)
+        lines = partial(with_validation, testing, limits, its)
     else:
         apart = set() if data is None else {one.line for one in data.test}
         every -= apart
         second = _statistics(training, apart, use[1], ())
-        text = with_validation(training, limits, apart)
+        lines = partial(with_validation, training, limits, apart)
     first = _statistics(training, every, use[0], faults[0])
-    return CheckFiles(manifest_summary(first, second, between), with_validation(training, limits, every), text)
+    summary = manifest_summary(first, second, between)
+    return CheckFiles(summary, partial(with_validation, training, limits, every), lines)
 
 
 def _statistics(given: Given, lines: set[int], use_case: UseCase, faults: Sequence[Fault]) -> Statistics:

@@ -5,7 +5,6 @@ Nothing here raises for a line. What is wrong with a manifest as a whole is in :
 
 from __future__ import annotations
 
-import io
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +15,7 @@ from typing import Any
 from vigia_contracts.ground_truth import Line, LineLimits, Problem, dropped, read_line, with_errors
 from vigia_training.domain.annotations import Annotation, Boxed
 from vigia_training.domain.errors import BadData
+from vigia_training.domain.text import Text, opened, size_of
 
 #: What is wrong with a manifest as a file, before any of its lines is looked at.
 UNREADABLE = "The manifest file extension or contents are invalid."
@@ -24,6 +24,10 @@ TOO_LARGE = "The manifest file size exceeds the maximum supported size."
 NO_ACCESS = "The S3 bucket permissions are incorrect."
 NO_OUTPUT = "Unable to write to output S3 bucket."
 
+
+#: Bytes of a line for each character that it may have, and of a longer one how many are passed over at once.
+_LONGER = 16
+_SKIPPED = 1024 * 1024
 
 #: Shared by all annotations: nothing asks for more of a line than what was read of it.
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
@@ -53,7 +57,7 @@ class Given:
     more lines, which were not read.
     """
 
-    text: bytes
+    text: Text
     total: int = 0
     valid: list[Annotation] = field(default_factory=list)
     wrong: dict[int, tuple[Problem, ...]] = field(default_factory=dict)
@@ -74,18 +78,17 @@ class Given:
         return sorted(number for number, found in self.wrong.items() if any(not one.warning for one in found))
 
 
-def read_given(text: bytes, limits: ManifestLimits) -> Given:
+def read_given(text: Text, limits: ManifestLimits) -> Given:
     """Reads a manifest. BadData for one that is no manifest, or has no line.
 
-    In memory are the text and the valid lines' annotations; of the parsed JSON one line at a time.
+    In memory are the valid lines' annotations; of the text one line at a time.
     """
-    if len(text) > limits.manifest_bytes:
+    if size_of(text) > limits.manifest_bytes:
         raise BadData(TOO_LARGE)
-    if not text.removeprefix(b"\xef\xbb\xbf").strip():
-        raise BadData(EMPTY)
     given = Given(text)
-    parsed = 0
-    for number, raw in enumerate(lines_of(text), 1):
+    parsed, blank = 0, True
+    for number, raw in enumerate(lines_of(text, _most_bytes(limits)), 1):
+        blank = blank and not raw.removeprefix(b"\xef\xbb\xbf").strip()
         if number > limits.lines:
             given.overfull = True
             break
@@ -93,30 +96,39 @@ def read_given(text: bytes, limits: ManifestLimits) -> Given:
         line = read_line(raw, limits.line)
         parsed += line.fields is not None
         _take(given, number, line)
+    if blank:
+        raise BadData(EMPTY)
     if not parsed:
         raise BadData(UNREADABLE)
     return given
 
 
-def lines_of(text: bytes) -> Iterator[bytes]:
-    """The lines, without their ends; what follows the last line end is a line where it is not blank."""
-    start = 0
-    while (end := text.find(b"\n", start)) >= 0:
-        yield text[start:end]
-        start = end + 1
-    if text[start:].strip():
-        yield text[start:]
+def lines_of(text: Text, most_bytes: int) -> Iterator[bytes]:
+    """The lines, without their ends; what follows the last line end is a line where it is not blank.
+
+    Of a line with more than ``most_bytes`` so many are given.
+    """
+    with opened(text) as file:
+        while line := file.readline(most_bytes + 1):
+            ended, blank = line.endswith(b"\n"), not line.strip()
+            while not ended and (more := file.readline(_SKIPPED)):
+                ended, blank = more.endswith(b"\n"), blank and not more.strip()
+            if ended or not blank:
+                yield line.removesuffix(b"\n")[:most_bytes]
 
 
-def with_validation(given: Given, limits: ManifestLimits, wanted: Container[int]) -> bytes:
-    """Those of the manifest's lines, by number, with what is wrong written into them."""
-    text = io.BytesIO()
-    for number, raw in enumerate(islice(lines_of(given.text), given.total), 1):
+def with_validation(given: Given, limits: ManifestLimits, wanted: Container[int]) -> Iterator[bytes]:
+    """Those of the manifest's lines, by number, with what is wrong written into them, and with their ends."""
+    for number, raw in enumerate(islice(lines_of(given.text, _most_bytes(limits)), given.total), 1):
         if number in wanted:
             line = read_line(raw, limits.line)
             found = given.wrong.get(number)
-            text.write((with_errors(line.fields, found) if found else line.text).encode() + b"\n")
-    return text.getvalue()
+            yield (with_errors(line.fields, found) if found else line.text).encode() + b"\n"
+
+
+def _most_bytes(limits: ManifestLimits) -> int:
+    """What is read of a line. None that is longer is taken, whatever an earlier validation had put in."""
+    return limits.line.characters * _LONGER
 
 
 def _take(given: Given, number: int, line: Line) -> None:

@@ -49,7 +49,8 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     checks: dict[str, Any] = {}  # told of whatever comes after them
     try:
-        result = asyncio.run(_run(settings, request, checks))
+        with tempfile.TemporaryDirectory(prefix="vigia-training-") as folder:
+            result = asyncio.run(_run(settings, request, checks, Path(folder)))
         _say("completed", result={**result, **checks})
     except BadData as error:
         _say("bad_data", message=str(error), **checks)
@@ -59,13 +60,13 @@ def main() -> None:
         pass
 
 
-async def _run(settings: Settings, request: TrainingRequest, checks: dict[str, Any]) -> dict[str, Any]:
+async def _run(settings: Settings, request: TrainingRequest, checks: dict[str, Any], folder: Path) -> dict[str, Any]:
     store = ObjectStore(settings.objects)
     loop = asyncio.get_running_loop()
     options = options_of(settings.learning, ObjectCheckpoints(store, request, loop))
     limits = settings.manifests.limits
     custom = request.service == "rekognition"
-    task = await task_of(store, request, limits)
+    task = await task_of(store, request, limits, folder)
     read = reader(store, loop, limits.image_bytes if custom else None)
     tell = _Throttle()
 

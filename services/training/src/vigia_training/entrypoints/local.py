@@ -45,8 +45,8 @@ def train_files(
         arn=f"arn:local:vigia:local:000000000000:model/{project}/1",
         project=project,
         version="1",
-        training_manifest=manifest.read_bytes(),
-        test_manifest=test_manifest.read_bytes() if test_manifest else None,
+        training_manifest=manifest,
+        test_manifest=test_manifest,
         seed=seed,
     )
     try:
