@@ -443,6 +443,41 @@ def test_labels_are_counted() -> None:
     assert found.training["total_json_lines"] == 8
 
 
+def test_a_label_is_tested_with_so_many_images_at_most() -> None:
+    training, testing = Pictures(), Pictures(bucket="tests")
+    training.add_colors(6, "red", "blue")
+    testing.add_colors(3, "red", "blue", seed=50)
+    assert checked(training, testing, ManifestLimits(tests_of_label=3)).said == ""
+    found = checked(training, testing, ManifestLimits(tests_of_label=2))
+    assert found.codes("testing") == ["ERROR_TOO_MANY_IMAGES_PER_LABEL"]
+    assert found.codes() == []
+    assert found.said == "The manifest file has too many images of a label."
+    # Where training divides the images itself it keeps to the limit, and its test manifest may be given back.
+    training.add_colors(6, "red", "blue", seed=100)
+    split = checked(training, limits=ManifestLimits(tests_of_label=1))
+    assert split.data is not None
+    assert [one.labels for one in sorted(split.data.test, key=lambda one: one.labels)] == [("blue",), ("red",)]
+    assert len(split.data.learn) == 22
+
+
+def test_an_image_that_comes_again_costs_its_line() -> None:
+    pictures = Pictures()
+    pictures.add_colors(5, "red", "blue")
+    pictures.lines.append(pictures.lines[0])
+    pictures.lines.insert(1, pictures.lines[0])
+    found = checked(pictures)
+    assert found.data is not None
+    assert len(found.data.learn) + len(found.data.test) == 10
+    assert found.training["invalid_json_lines"] == 2
+    said = [errors_in(line) for line in found.files.training()]
+    assert said.count(["ERROR_DUPLICATE_SOURCE_REF"]) == 2
+    # They are terminal errors of content: a fifth of the lines is the most.
+    pictures.lines.append(pictures.lines[0])
+    found = checked(pictures)
+    assert found.codes() == ["ERROR_TOO_MANY_INVALID_ROWS_IN_MANIFEST", "ERROR_TOO_MANY_RECORDS_IN_ERROR"]
+    assert found.training["error_json_line_indices"] == [2, 12, 13]
+
+
 def test_unlabelled_images_alone_teach_nothing() -> None:
     pictures = Pictures()
     for _ in range(3):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigia_contracts import ground_truth as gt
-from vigia_contracts.ground_truth import Box, Line, dropped, read_line, with_errors
+from vigia_contracts.ground_truth import Box, Line, LineLimits, dropped, read_line, with_errors
 
 Fields = dict[str, Any]
 Change = Callable[[Fields], None]
@@ -359,6 +359,18 @@ def test_50_boxes_are_the_most() -> None:
     line = read(boxed(*[GOOD] * 51))
     assert found(line) == [("ERROR_TOO_MANY_BOUNDING_BOXES", ("BB",))]
     assert line.invalid
+
+
+def test_50_labels_of_an_image_are_the_most() -> None:
+    fields: Fields = {"source-ref": "s3://b/a.png"}
+    for number in range(50):
+        fields |= image_label(f"is {number}", f"is-{number}")
+    assert read(fields | image_label("is 0", "again")).usable
+    line = read(fields | image_label("one more", "more"))
+    assert found(line) == [("ERROR_TOO_MANY_IMAGE_LABELS", ())]
+    assert line.invalid
+    assert not dropped(line)
+    assert read_line(json.dumps(fields).encode(), LineLimits(labels=49)).invalid
 
 
 @pytest.mark.parametrize("size", [(63, 480), (640, 4097)])

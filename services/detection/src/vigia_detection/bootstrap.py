@@ -136,6 +136,8 @@ def label_detector(settings: Settings, shared: Parts) -> DetectCustomLabels:
         policy=LabelPolicy(
             announce_seconds=deciding.announce_seconds,
             budget_seconds=deciding.request_seconds,
-            limits=Limits(max_bytes=most, min_side=bounds.min_side, max_aspect=bounds.max_aspect),
+            limits=Limits(
+                max_bytes=most, max_side=bounds.max_side, min_side=bounds.min_side, max_aspect=bounds.max_aspect
+            ),
         ),
     )

@@ -55,6 +55,7 @@ class LabelSettings(Group):
         default=15 * 1024**2, ge=1024, le=64 * 1024**2, description="bytes of an image in the object store"
     )
     min_side: int = Field(default=64, ge=1, le=4096, description="pixels of an image's shorter side, at least")
+    max_side: int = Field(default=4096, ge=64, le=4096, description="pixels of its longer side, at most")
     max_aspect: float = Field(default=20.0, ge=1, description="how many times the shorter side the longer may be")
 
 

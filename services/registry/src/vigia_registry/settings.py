@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from vigia_contracts.ground_truth import LIMITS, LineLimits
 from vigia_registry.hosting.settings import HostingSettings, ScalingSettings, ServingSettings
 from vigia_runtime.settings import (
     BucketSettings,
@@ -92,6 +93,20 @@ class CustomLabelsSettings(Group):
     )
     max_images_test: int = Field(default=250_000, ge=1, description="images of a test dataset, likewise")
     max_labels: int = Field(default=250, ge=1, le=250, description="labels of a dataset")
+    max_boxes_image: int = Field(default=LIMITS.boxes, ge=1, description="boxes on one image")
+    max_labels_image: int = Field(default=LIMITS.labels, ge=1, description="labels of one image as a whole")
+    min_side: int = Field(default=LIMITS.least_side, ge=1, le=4096, description="pixels of a stated side of an image")
+    max_side: int = Field(default=LIMITS.most_side, ge=64, le=4096, description="the same, at most")
+
+    @property
+    def line(self) -> LineLimits:
+        """What one line may have."""
+        return LineLimits(
+            boxes=self.max_boxes_image,
+            labels=self.max_labels_image,
+            least_side=self.min_side,
+            most_side=self.max_side,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -481,6 +481,9 @@ def test_limits_hold_for_what_a_dataset_has_after_an_update(quiet: Registry) -> 
     assert update(image("a", "y"), max_images_train=2)["Status"] == "UPDATE_COMPLETE"
     assert update(image("b", "z") + "\n" + image("a", "z"), max_labels=1)["Status"] == "UPDATE_COMPLETE"
     assert described(client, arn)["DatasetStats"]["TotalLabels"] == 1
+    # What a line has too much of is told with the line.
+    assert update(image("b", "y", "z"), max_labels_image=1)["DatasetStats"]["ErrorEntries"] == 1
+    assert entries(client, arn, HasErrors=True)[0]["cl-errors"][0]["code"] == "ERROR_TOO_MANY_IMAGE_LABELS"
 
 
 @pytest.mark.parametrize(

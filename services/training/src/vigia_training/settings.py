@@ -80,14 +80,27 @@ class ManifestSettings(Group):
     lines: int = Field(default=_LIMITS.lines, ge=1, description="of one manifest: images of a dataset")
     labels: int = Field(default=_LIMITS.labels, ge=2, description="different ones in one manifest")
     boxes: int = Field(default=_LIMITS.line.boxes, ge=1, description="on one image")
+    image_labels: int = Field(default=_LIMITS.line.labels, ge=1, description="different ones of one image as a whole")
+    tests_of_label: int = Field(default=_LIMITS.tests_of_label, ge=1, description="images of one label that test")
+    min_side: int = Field(default=_LIMITS.line.least_side, ge=1, le=4096, description="pixels of an image's side")
+    max_side: int = Field(default=_LIMITS.line.most_side, ge=64, le=4096, description="the same, at most")
     image_bytes: int = Field(default=_LIMITS.image_bytes, ge=1, description="of one image")
     aspect: float = Field(default=_LIMITS.aspect, ge=1, description="an image's longer side in shorter ones")
 
     @property
     def limits(self) -> ManifestLimits:
         """The limits as they are checked."""
-        line = LineLimits(boxes=self.boxes)
-        return ManifestLimits(self.manifest_bytes, self.lines, self.labels, self.image_bytes, self.aspect, line)
+        return ManifestLimits(
+            manifest_bytes=self.manifest_bytes,
+            lines=self.lines,
+            labels=self.labels,
+            image_bytes=self.image_bytes,
+            aspect=self.aspect,
+            tests_of_label=self.tests_of_label,
+            line=LineLimits(
+                boxes=self.boxes, labels=self.image_labels, least_side=self.min_side, most_side=self.max_side
+            ),
+        )
 
 
 class Settings(ServiceSettings):

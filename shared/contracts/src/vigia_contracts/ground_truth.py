@@ -36,6 +36,9 @@ BOUNDING_BOX_TOO_SMALL = "ERROR_BOUNDING_BOX_TOO_SMALL"
 TOO_MANY_BOUNDING_BOXES = "ERROR_TOO_MANY_BOUNDING_BOXES"
 UNSUPPORTED_USE_CASE_TYPE = "ERROR_UNSUPPORTED_USE_CASE_TYPE"
 INVALID_LABEL_NAME_LENGTH = "ERROR_INVALID_LABEL_NAME_LENGTH"
+#: These two the service had limits for, and no code.
+TOO_MANY_IMAGE_LABELS = "ERROR_TOO_MANY_IMAGE_LABELS"
+DUPLICATE_SOURCE_REF = "ERROR_DUPLICATE_SOURCE_REF"
 UNANNOTATED_RECORD = "WARNING_UNANNOTATED_RECORD"
 NO_ANNOTATIONS = "WARNING_NO_ANNOTATIONS"
 NO_ATTRIBUTE_ANNOTATIONS = "WARNING_NO_ATTRIBUTE_ANNOTATIONS"
@@ -61,6 +64,8 @@ MESSAGES: Mapping[str, str] = {
         "The use case type of the {}-metadata label attribute metadata is unsupported. Check the type field."
     ),
     INVALID_LABEL_NAME_LENGTH: "The length of a label name is too long.",
+    TOO_MANY_IMAGE_LABELS: "There are more image-level labels than the allowed maximum.",
+    DUPLICATE_SOURCE_REF: "The source-ref value is that of an earlier line.",
     UNANNOTATED_RECORD: "Record is unannotated.",
     NO_ANNOTATIONS: "No annotations were found.",
     NO_ATTRIBUTE_ANNOTATIONS: "No attribute annotations were found.",
@@ -91,7 +96,8 @@ ErrorKey = Literal["errors", "cl-errors"]
 
 @dataclass(frozen=True, slots=True)
 class LineLimits:
-    """What a line may have: characters, those of a label's name, boxes, and pixels of a stated side of its image.
+    """What a line may have: characters, those of a label's name, boxes, labels of the image as a whole, and pixels of a
+    side of its image.
 
     Images with a side of more than ``resized`` pixels are shrunk to it, and boxes are measured after that.
     """
@@ -99,6 +105,7 @@ class LineLimits:
     characters: int = 100_000
     label_name: int = 256
     boxes: int = 50
+    labels: int = 50
     least_side: int = 64
     most_side: int = 4096
     resized: int = 1280
@@ -378,6 +385,8 @@ class _Reading:
                 self._take_boxes(name)
             else:
                 self._problems.append(problem(UNSUPPORTED_USE_CASE_TYPE, (name + _METADATA,), name))
+        if len(set(self._labels)) > self._limits.labels:
+            self._problems.append(problem(TOO_MANY_IMAGE_LABELS))
         if not {IMAGE_LABEL, BOXES} & set(kinds.values()):
             self._problems.append(problem(NO_VALID_LABEL_ATTRIBUTES))
         elif set(kinds.values()) == {BOXES} and not self._given:

@@ -190,7 +190,8 @@ async def _import(
         words = labels.TOO_LARGE, labels.UNREADABLE, labels.FORBIDDEN
         chunks = _chunks(objects, source, limits.max_manifest_bytes, *words)
         most = _most(limits, dataset)
-        await _merge(session, dataset, labels.read_entries(chunks, most, limits.max_labels, bucket, fence, rights))
+        entries = labels.read_entries(chunks, most, limits.max_labels, bucket, fence, rights, limits.line)
+        await _merge(session, dataset, entries)
         return owner.service
     quotas = settings.quotas
     place = f"The manifest s3://{source.bucket}/{source.key}"

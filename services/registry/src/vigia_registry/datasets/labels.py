@@ -48,12 +48,14 @@ async def read_entries(
     bucket: str | None = None,
     fence: Fence | None = None,
     rights: S3Rights | None = None,
+    limits: ground_truth.LineLimits = ground_truth.LIMITS,
 ) -> AsyncIterator[Entry]:
     """Entries of a manifest that comes in pieces; ManifestError where the file as a whole cannot be used.
 
     Holds one line, a digest of each image and the names of labels, never the manifest. ``most`` is the largest number
     of lines, blank and unusable ones counted, ``most_labels`` that of labels, ``bucket`` the one that the images must
-    be in, where it is decided already, ``fence`` what may be named of Vigia's own buckets, ``rights`` what of others.
+    be in, where it is decided already, ``fence`` what may be named of Vigia's own buckets, ``rights`` what of others,
+    ``limits`` what a line may have.
     """
     seen: set[bytes] = set()
     labels: set[str] = set()
@@ -66,7 +68,7 @@ async def read_entries(
         if raw is not None and not raw.strip():
             continue
         lines += 1
-        line = None if raw is None else ground_truth.read_line(raw)
+        line = None if raw is None else ground_truth.read_line(raw, limits)
         json_found = json_found or (line is not None and line.fields is not None)
         found = None if line is None else _entry(line)
         if found is None:

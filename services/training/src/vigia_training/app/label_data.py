@@ -97,15 +97,18 @@ def divide(
     images: Images,
     seed: int,
     logos: bool = False,
+    most: int | None = None,
 ) -> LabelData:
-    """What is learnt from and what tests; without ``test`` a fifth of ``learn`` does, images of one part together."""
+    """What is learnt from and what tests; without ``test`` a fifth of ``learn`` does, images of one part together, and
+    at most so many of a label.
+    """
     everything = [*learn, *(test or ())]
     groups = group(images.of(everything), [one.part for one in everything])
     learning = list(range(len(learn)))
     if test is not None:
         warnings = shown_twice(groups, len(learn))
     else:
-        learning, testing, warnings = _divide([one.names(kind) for one in everything], groups, seed)
+        learning, testing, warnings = _divide([one.names(kind) for one in everything], groups, seed, most)
         test = [everything[i] for i in testing]
     return LabelData(
         kind=kind,
@@ -127,19 +130,20 @@ def _can_test(test: Sequence[Annotation], labels: Sequence[str], kind: LabelKind
 
 
 def _divide(
-    labels: Sequence[Sequence[str]], groups: NDArray[np.int64], seed: int
+    labels: Sequence[Sequence[str]], groups: NDArray[np.int64], seed: int, most: int | None
 ) -> tuple[list[int], list[int], list[str]]:
     """Indices for training and for testing, images of one part on one side; and what to say of that.
 
     Labels of which then nothing would test come to both sides, and their parts with them.
     """
-    learning, testing = split_labelled(labels, seed, groups=groups.tolist())
-    one_part = sorted(set(untested(labels, testing)) - set(untested(labels, split_labelled(labels, seed)[1])))
+    learning, testing = split_labelled(labels, seed, groups=groups.tolist(), most_of_label=most)
+    singly = split_labelled(labels, seed, most_of_label=most)[1]
+    one_part = sorted(set(untested(labels, testing)) - set(untested(labels, singly)))
     if not one_part:
         return learning, testing, []
     apart = {int(groups[i]) for i, names in enumerate(labels) if set(one_part) & set(names)}
     loose = [len(groups) + i if number in apart else number for i, number in enumerate(groups.tolist())]
-    learning, testing = split_labelled(labels, seed, groups=loose)
+    learning, testing = split_labelled(labels, seed, groups=loose, most_of_label=most)
     more = f" and {len(one_part) - _MOST_NAMED} more" if len(one_part) > _MOST_NAMED else ""
     warning = (
         "the images of these labels show so few parts that some had to be on both sides, in training and in test: "

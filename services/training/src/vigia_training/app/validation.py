@@ -28,6 +28,7 @@ from vigia_training.domain.rules import (
     faults_of_both,
     faults_of_labels,
     faults_of_lines,
+    faults_of_tests,
     manifest_summary,
     told,
     use_cases,
@@ -105,9 +106,10 @@ def validate(
             found += faults_of_labels(part.valid, names, cases, limits)
         if testing is not None:
             taught, tested = cases.taught(datasets.training.valid), cases.tested(testing.valid)
+            faults[1] += faults_of_tests(testing.valid, cases, limits)
             between += faults_of_both(datasets.training.valid, testing.valid, taught, tested)
     if not any(faults) and not between:
-        data = _data(datasets, cases, looked.images, seed)
+        data = _data(datasets, cases, looked.images, seed, limits)
         if testing is None:
             faults[0] += fault_of_split(set(data.labels), cases.tested(data.test), cases)
     keep(_files(datasets, limits, None if undecided else cases, faults, between, data))
@@ -117,14 +119,14 @@ def validate(
     return data
 
 
-def _data(datasets: Datasets, cases: UseCases, images: Images, seed: int) -> LabelData:
+def _data(datasets: Datasets, cases: UseCases, images: Images, seed: int, limits: ManifestLimits) -> LabelData:
     learn = cases.learnable(datasets.training.valid)
     labels = tuple(sorted(cases.taught(learn)))
     test = None
     if datasets.testing is not None:
         # Of an image without a label that is learnt nothing could be said but what is wrong.
         test = [one for one in datasets.testing.valid if set(one.names(cases.kind)) & set(labels)]
-    return divide(cases.kind, labels, learn, test, images, seed, cases.logos)
+    return divide(cases.kind, labels, learn, test, images, seed, cases.logos, limits.tests_of_label)
 
 
 class _Looked:

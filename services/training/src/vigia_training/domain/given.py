@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import islice
 from sys import intern
 from types import MappingProxyType
 from typing import Any
 
-from vigia_contracts.ground_truth import Line, LineLimits, Problem, dropped, read_line, with_errors
+from vigia_contracts.ground_truth import (
+    DUPLICATE_SOURCE_REF,
+    Line,
+    LineLimits,
+    Problem,
+    dropped,
+    problem,
+    read_line,
+    with_errors,
+)
 from vigia_training.domain.annotations import Annotation, Boxed
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.text import Text, opened, size_of
@@ -28,6 +38,8 @@ NO_OUTPUT = "Unable to write to output S3 bucket."
 #: Bytes of a line for each character that it may have, and of a longer one how many are passed over at once.
 _LONGER = 16
 _SKIPPED = 1024 * 1024
+#: Of an image already seen this is kept, which is shorter than most addresses.
+_DIGEST_BYTES = 16
 
 #: Shared by all annotations: nothing asks for more of a line than what was read of it.
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
@@ -35,8 +47,8 @@ _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ManifestLimits:
-    """What may be given: bytes of a manifest, its lines, labels in it; bytes of an image, and its longer side in
-    shorter ones. ``line``: the same of a line.
+    """What may be given: bytes of a manifest, its lines, labels in it; bytes of an image, its longer side in shorter
+    ones; and images with the same label that test. ``line``: the same of a line.
     """
 
     manifest_bytes: int = 1024**3
@@ -44,6 +56,7 @@ class ManifestLimits:
     labels: int = 250
     image_bytes: int = 15 * 1024**2
     aspect: float = 20.0
+    tests_of_label: int = 1000
     line: LineLimits = field(default_factory=LineLimits)
 
 
@@ -86,6 +99,7 @@ def read_given(text: Text, limits: ManifestLimits) -> Given:
     if size_of(text) > limits.manifest_bytes:
         raise BadData(TOO_LARGE)
     given = Given(text)
+    seen: set[bytes] = set()
     parsed, blank = 0, True
     for number, raw in enumerate(lines_of(text, _most_bytes(limits)), 1):
         blank = blank and not raw.removeprefix(b"\xef\xbb\xbf").strip()
@@ -95,7 +109,7 @@ def read_given(text: Text, limits: ManifestLimits) -> Given:
         given.total = number
         line = read_line(raw, limits.line)
         parsed += line.fields is not None
-        _take(given, number, line)
+        _take(given, number, line, seen)
     if blank:
         raise BadData(EMPTY)
     if not parsed:
@@ -131,10 +145,18 @@ def _most_bytes(limits: ManifestLimits) -> int:
     return limits.line.characters * _LONGER
 
 
-def _take(given: Given, number: int, line: Line) -> None:
+def _take(given: Given, number: int, line: Line, seen: set[bytes]) -> None:
+    """``seen``: digests of the images' addresses so far. A dataset would drop a line with one that was there before."""
+    digest = blake2b((line.source_ref or "").encode(), digest_size=_DIGEST_BYTES).digest()
+    if digest in seen:
+        given.wrong[number] = (*line.problems, problem(DUPLICATE_SOURCE_REF))
+        given.invalid.add(number)
+        given.terminal += 1
+        return
     if line.problems:
         given.wrong[number] = line.problems
     if line.source_ref is not None:
+        seen.add(digest)
         given.buckets.add(line.source_ref.split("/", 3)[2])
     if line.ignored:
         given.ignored.add(number)

@@ -10,13 +10,18 @@ TEST_SHARE = 0.2
 
 
 def split_labelled(
-    labels: Sequence[Sequence[str]], seed: int, share: float = TEST_SHARE, groups: Sequence[int] | None = None
+    labels: Sequence[Sequence[str]],
+    seed: int,
+    share: float = TEST_SHARE,
+    groups: Sequence[int] | None = None,
+    most_of_label: int | None = None,
 ) -> tuple[list[int], list[int]]:
     """Indices for training and for testing, both ascending; ``labels`` are those of each image.
 
     A ``share`` of the images of each label tests, and the same of those without any; at most half of them, or that
     share where it is more, so a label with a single image keeps it for training. ``groups``: images of one number stay
-    on one side, so with large groups somewhat fewer test, or more. The rarest label chooses first.
+    on one side, so with large groups somewhat fewer test, or more. ``most_of_label``: no more images of a label test.
+    The rarest label chooses first.
     """
     rng = np.random.default_rng(seed)
     numbers = list(range(len(labels))) if groups is None else list(groups)
@@ -31,6 +36,8 @@ def split_labelled(
         name: max(len(images) // 2, min(round(share * len(images)), len(images) - 1))
         for name, images in members.items()
     }
+    if most_of_label is not None:
+        most = {name: min(number, most_of_label) if name else number for name, number in most.items()}
     tested = dict.fromkeys(members, 0)
     test: set[int] = set()
     decided: set[int] = set()

@@ -7,6 +7,7 @@ labels there are is asked of lines that can be used.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,8 @@ TOO_MANY_LABELS = "ERROR_MANIFEST_TOO_MANY_LABELS"
 TOO_FEW_USABLE = "ERROR_MANIFEST_TOO_FEW_USABLE_LABELS"
 OVERLAP = "ERROR_INSUFFICIENT_LABEL_OVERLAP"
 USABLE_OVERLAP = "ERROR_INSUFFICIENT_USABLE_LABEL_OVERLAP"
+#: The service had the limit, and no code.
+TOO_MANY_TESTS = "ERROR_TOO_MANY_IMAGES_PER_LABEL"
 
 #: Of all lines, so large a share may be invalid; of the training labels, at least that share is to be tested.
 MOST_INVALID = 0.2
@@ -47,6 +50,7 @@ _MESSAGES = {
     TOO_FEW_USABLE: "The manifest file has too few usable labels.",
     OVERLAP: "Less than {}% label overlap between the training and testing manifest files.",
     USABLE_OVERLAP: "Less than {}% usable label overlap between the training and testing manifest files.",
+    TOO_MANY_TESTS: "The manifest file has too many images of a label.",
 }
 
 
@@ -143,6 +147,12 @@ def faults_of_both(
     if not _overlap(_every(training), _every(testing)):
         return [Fault(OVERLAP)]
     return [] if _overlap(taught, tested) else [Fault(USABLE_OVERLAP)]
+
+
+def faults_of_tests(testing: Iterable[Annotation], cases: UseCases, limits: ManifestLimits) -> list[Fault]:
+    """What is wrong with how many images of a test manifest have the same label."""
+    counts = Counter(name for one in testing for name in set(one.names(cases.kind)))
+    return [Fault(TOO_MANY_TESTS)] if any(count > limits.tests_of_label for count in counts.values()) else []
 
 
 def fault_of_split(taught: set[str], tested: set[str], cases: UseCases) -> list[Fault]:
