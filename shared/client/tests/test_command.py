@@ -25,6 +25,7 @@ from vigia_contracts.topics import FRAMES
 from vigia_runtime.kafka.topics import ensure_topics
 from vigia_runtime.settings import KafkaSettings
 
+from .accounts import Account, serving
 from .conftest import DoorStub
 
 INSPECTION = {
@@ -326,6 +327,7 @@ def test_doctor_says_what_to_do_where_nobody_answers(door: DoorStub, monkeypatch
         "VIGIA_BUCKET": "b",
         "AWS_ENDPOINT_URL_S3": f"http://{nobody}",
         "AWS_ENDPOINT_URL_LOOKOUTVISION": f"http://{nobody}",
+        "AWS_ENDPOINT_URL_REKOGNITION": f"http://{nobody}",
     }.items():
         monkeypatch.setenv(name, value)
     camera = {"camera_id": "oven-1", "enabled": True}
@@ -344,6 +346,7 @@ def test_doctor_says_what_to_do_where_nobody_answers(door: DoorStub, monkeypatch
         "object store": "failed",
         "prometheus": "failed",
         "models": "failed",
+        "label models": "failed",
         "camera oven-1": "failed",
     }
     assert all(finding.advice for finding in found.values() if finding.state is checks.State.FAILED)
@@ -375,6 +378,20 @@ def test_doctor_tells_a_camera_that_is_seen_from_one_that_is_judged(door: DoorSt
     assert "start-model" in found(camera, invalid).advice
     assert "ingestion" in found(camera, old).advice
     assert found(camera | {"source": {"kind": "push"}}, old).state is checks.State.OK
+
+
+def test_doctor_names_the_models_of_custom_labels_that_run(door: DoorStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Account()) as account:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", account.url)
+        (finding,) = checks.label_models(find())
+        assert (finding.state, finding.detail) == (checks.State.OK, "none is running")
+        for name in ("boards", "logos", "rooms"):
+            account.project(name)
+        account.version("boards", "v.1", Status="STOPPED")
+        account.version("boards", "v.2", Status="RUNNING")
+        account.version("rooms", "first", Status="RUNNING")
+        (finding,) = checks.label_models(find())
+        assert (finding.state, finding.detail) == (checks.State.OK, "running: boards v.2, rooms first")
 
 
 def test_doctor_names_the_process_that_prometheus_cannot_read(door: DoorStub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
+from vigia_contracts.base import ObjectRef
 from vigia_registry.hosting.autoscaler import Autoscaler
 from vigia_registry.hosting.domain import Desired, Hosting, Observed
+from vigia_registry.hosting.gauges import Gauges
+from vigia_registry.hosting.repository import Target
 from vigia_registry.hosting.scaling import Reading, Tally, Window, decide, window
 from vigia_registry.hosting.settings import ScalingSettings
 from vigia_registry.hosting.versions import ReplicaReport, Report
+from vigia_registry.identity.domain import Service
 
 SETTINGS = ScalingSettings(window_seconds=1, queue_seconds=0.05, out_windows=2, in_windows=3, utilization=0.6)
 WAITS, FULL = Window(0.2, 1.0), Window(0.0, 0.0, refused=True)
@@ -179,3 +185,28 @@ def test_every_change_waits_for_evidence_of_its_own() -> None:
 def test_units_that_cannot_be_had_are_given_up() -> None:
     clock = Clock()
     assert clock.run(4, 2, seconds=1, wait=1.0, report=Report.FAILED) == 2
+
+
+def test_prometheus_tells_the_services_apart_and_forgets_what_is_no_longer_hosted() -> None:
+    def target(number: int, service: Service, units: int) -> Target:
+        hosting = replace(hosted(units, units), id=UUID(int=number))
+        artifact = ObjectRef(bucket="b", key="manifest.json")
+        return Target(hosting, "123456789012", service, "gauged", "1", UUID(int=9), artifact, {}, 1)
+
+    def desired(service: str) -> float | None:
+        labels = {"account": "123456789012", "service": service, "project": "gauged", "version": "1"}
+        return REGISTRY.get_sample_value("vigia_hosting_units_desired", labels)
+
+    gauges, autoscaler = Gauges(), Autoscaler(SETTINGS)
+    # Both services may have a project, and a version, of one name.
+    lookout, labels = target(1, Service.LOOKOUT, 2), target(2, Service.CUSTOM_LABELS, 3)
+    gauges.show([lookout, labels], autoscaler)
+    assert (desired("lookoutvision"), desired("rekognition")) == (2, 3)
+    gauges.show([lookout], autoscaler)
+    assert (desired("lookoutvision"), desired("rekognition")) == (2, None)
+    gauges.scaled(labels, 4)
+    moved = {"account": "123456789012", "project": "gauged", "version": "1", "direction": "out"}
+    assert REGISTRY.get_sample_value("vigia_hosting_scalings_total", {**moved, "service": "rekognition"}) == 1
+    assert REGISTRY.get_sample_value("vigia_hosting_scalings_total", {**moved, "service": "lookoutvision"}) is None
+    gauges.show([], autoscaler)
+    assert desired("lookoutvision") is None

@@ -166,6 +166,21 @@ def models(environment: Environment) -> Iterator[Finding]:
         yield Finding("models", State.WARNING, "no model is hosted", advice)
 
 
+def label_models(environment: Environment) -> Iterator[Finding]:
+    """The Custom Labels API answers; cameras need none of its models, so none has to run."""
+    client = _client("rekognition", environment.get("AWS_ENDPOINT_URL_REKOGNITION") or environment.need("VIGIA_URL"))
+    running = []
+    for page in client.get_paginator("describe_projects").paginate():
+        for project in page["ProjectDescriptions"]:
+            versions = client.get_paginator("describe_project_versions").paginate(ProjectArn=project["ProjectArn"])
+            for versions_page in versions:
+                for version in versions_page["ProjectVersionDescriptions"]:
+                    if version["Status"] == "RUNNING":
+                        _, name, _, version_name, _ = version["ProjectVersionArn"].rsplit("/", 4)
+                        running.append(f"{name} {version_name}")
+    yield Finding("label models", State.OK, f"running: {', '.join(running)}" if running else "none is running")
+
+
 def cameras(environment: Environment) -> Iterator[Finding]:
     """Every enabled camera gives frames that become inspections."""
     with Vigia.of(environment) as vigia:
@@ -227,8 +242,8 @@ _BLIND_ADVICE = {
 }
 
 
-def _client(service: str) -> Any:
-    return boto3.client(service, config=_QUICK)
+def _client(service: str, endpoint: str | None = None) -> Any:
+    return boto3.client(service, endpoint_url=endpoint, config=_QUICK)
 
 
 #: Name, check, and what to do when it cannot even be made.
@@ -240,5 +255,6 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("object store", objects, "is the store up, does the bucket exist? make status"),
     ("prometheus", prometheus, "history and detection work without it; dashboards and alerts do not"),
     ("models", models, "is registry up, is AWS_ENDPOINT_URL_LOOKOUTVISION the gateway?"),
+    ("label models", label_models, "is registry up, is AWS_ENDPOINT_URL_REKOGNITION the gateway?"),
     ("cameras", cameras, "is the history API up?"),
 )
