@@ -686,6 +686,9 @@ def test_a_copy_is_the_destinations_own(quiet: Registry, client: Any, project: s
     (quiet.settings.objects.keys_folder / f"{ACCOUNT}.copies").write_text("k" * 44)
     source = labelled(quiet, project, "v1", description="the first")
     destination = new_project(client)
+    for report in ("html", "json"):
+        key = f"results/EvaluationReport-{project.split('/')[1]}-v1.{report}"
+        quiet.s3().put_object(Bucket=BUCKET, Key=key, Body=f"report of {source}".encode())
     arn = copy(client, source, project, destination, Tags={"line": "2"}, KmsKeyId="alias/copies")
     assert re.fullmatch(rf"{re.escape(destination.rpartition('/')[0])}/version/copied/[0-9]{{13}}", arn)
     found = described(client, arn)
@@ -716,6 +719,9 @@ def test_a_copy_is_the_destinations_own(quiet: Registry, client: Any, project: s
     for kind, key in keys.items():
         content = quiet.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
         assert content == f"{kind} of {source}".encode()
+    for report, content_type in (("html", "text/html; charset=utf-8"), ("json", "application/json")):
+        held = quiet.s3().get_object(Bucket=BUCKET, Key=f"copies/EvaluationReport-{name}-copied.{report}")
+        assert (held["Body"].read(), held["ContentType"]) == (f"report of {source}".encode(), content_type)
     assert client.list_tags_for_resource(ResourceArn=arn)["Tags"] == {"line": "2"}
 
     [(ref,)] = quiet.sql("select artifact from registry.model_versions where arn = %s", arn)

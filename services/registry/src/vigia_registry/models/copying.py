@@ -21,10 +21,17 @@ from vigia_registry.errors import Resource
 from vigia_registry.hosting.artifacts import UnusableArtifact, fetch
 from vigia_registry.identity.domain import Owner
 from vigia_registry.jobs import queue
-from vigia_registry.models import outputs, repository
+from vigia_registry.models import outputs, reports, repository
 from vigia_registry.models.domain import CopyRequest, ModelState, ModelVersion, artifact_prefix
-from vigia_registry.models.errors import ArnNotFound, ModelBusy, NotOfProject, OtherRegion, TooManyCopies
-from vigia_registry.models.outputs import ResultFile
+from vigia_registry.models.errors import (
+    ArnNotFound,
+    ModelBusy,
+    NotOfProject,
+    OtherRegion,
+    ReportNotFound,
+    TooManyCopies,
+)
+from vigia_registry.models.outputs import ReportKind, ResultFile
 from vigia_registry.models.service import check_new, new_version, viewed
 from vigia_registry.objects import S3Rights, remove_below
 from vigia_registry.policies import service as policies
@@ -49,6 +56,7 @@ log = get_logger(__name__)
 _COPYING: Final = "The model is being copied."
 _COPIED: Final = "The model was copied."
 _SOURCE_GONE: Final = "The model that was to be copied does not exist any more."
+_REPORT_TYPES: Final = {ReportKind.HTML: "text/html; charset=utf-8", ReportKind.JSON: "application/json"}
 
 
 async def request(
@@ -72,7 +80,7 @@ async def request(
     source = await _source(session, owner, caller, wanted)
     destination = await projects.by_arn(session, owner, wanted.destination_project)
     objects.check(Seal(owner.account_id, wanted.kms_key_id))
-    files = outputs.results(destination.name, wanted.name)
+    files = outputs.names(owner.service, destination.name, wanted.name)
     await outputs.check(objects, buckets, rights, owner.account_id, wanted.output, files)
     outputs.require_writable(rights, wanted.output, files)
 
@@ -142,6 +150,7 @@ async def copy(database: Database, objects: ObjectStore, bucket: str, model_vers
             "artifact": await _copy_artifact(objects, bucket, project, model, source.artifact),
             **await _copy_results(objects, rights, project, model, source),
         }
+        await _copy_report(objects, rights, project, model, source)
     except UnusableArtifact as error:
         await remove_below(objects, bucket, artifact_prefix(project, model) + "/")
         await fail(database, model_version_id, f"The model's artifact cannot be copied: {error}")
@@ -212,3 +221,18 @@ async def _copy_results(
         "evaluation_ended_at": source.evaluation_ended_at,
         "training_seconds": source.training_seconds,
     }
+
+
+async def _copy_report(
+    objects: ObjectStore, rights: S3Rights, project: Project, model: ModelVersion, source: ModelVersion
+) -> None:
+    """The page for people and its figures, which still name the source; where there are none, as of a version that is
+    older than reports, there are none of the copy."""
+    for kind, content_type in _REPORT_TYPES.items():
+        try:
+            content = await reports.read(objects, rights, source.project_name, source, kind)
+        except ReportNotFound as error:
+            log.warning("a report of the copied model is gone", model=source.arn, error=error.message)
+            continue
+        key = outputs.key(model.output, kind.of(project.name, model.called))
+        await objects.put(model.output.bucket, key, content, content_type)

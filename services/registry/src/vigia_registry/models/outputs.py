@@ -15,7 +15,17 @@ from vigia_runtime.settings import BucketSettings
 #: A version whose number is not known yet has one of at most so many characters.
 LONGEST_NUMBER: Final = "9" * 10
 _LOOKOUT: Final = ("EvaluationManifest-{}.json", "EvaluationResult-{}.json")
-_REPORTS: Final = ("EvaluationReport-{}.html", "EvaluationReport-{}.json")
+
+
+class ReportKind(StrEnum):
+    """How the report is written; the end of its file's name."""
+
+    HTML = "html"
+    JSON = "json"
+
+    def of(self, project: str, version: str) -> str:
+        """The file's name."""
+        return f"EvaluationReport-{project}-{version}.{self.value}"
 
 
 class ResultFile(StrEnum):
@@ -34,16 +44,11 @@ class ResultFile(StrEnum):
 
 
 def names(service: Service, project: str, version: str) -> list[str]:
-    """What training writes for the customer."""
-    reports = [name.format(f"{project}-{version}") for name in _REPORTS]
+    """What training writes for the customer, and what a copy of the version brings along."""
+    reports = [kind.of(project, version) for kind in ReportKind]
     if service is Service.LOOKOUT:
         return [*(name.format(f"{project}-{version}") for name in _LOOKOUT), *reports]
-    return [*results(project, version), *reports]
-
-
-def results(project: str, version: str) -> list[str]:
-    """What a copy of a version of Custom Labels brings along."""
-    return [file.of(project, version) for file in ResultFile]
+    return [*(file.of(project, version) for file in ResultFile), *reports]
 
 
 def key(output: OutputLocation, name: str) -> str:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
 from vigia_registry.models.domain import ModelVersion
 from vigia_registry.models.errors import ReportNotFound
+from vigia_registry.models.outputs import ReportKind
 from vigia_registry.objects import S3Rights
 from vigia_runtime.errors import AccessDenied, NotFound
 from vigia_runtime.objects import ObjectStore
 
 #: Training writes at most 3 MB; whatever is larger somebody else put there.
 _MOST_BYTES: Final = 4 * 1024 * 1024
-
-
-class ReportKind(StrEnum):
-    """How the report is written; the end of its file's name."""
-
-    HTML = "html"
-    JSON = "json"
 
 
 async def read(objects: ObjectStore, rights: S3Rights, project: str, model: ModelVersion, kind: ReportKind) -> bytes:
@@ -29,7 +22,7 @@ async def read(objects: ObjectStore, rights: S3Rights, project: str, model: Mode
     if result is None:
         raise ReportNotFound(project, model.version, "it was not evaluated")
     folder = result.key[: result.key.rfind("/") + 1]
-    key = f"{folder}EvaluationReport-{project}-{model.called}.{kind.value}"
+    key = folder + kind.of(project, model.called)
     rights.require("GetObject", result.bucket, key)
     try:
         size = (await objects.head(result.bucket, key)).size

@@ -18,7 +18,7 @@ from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.models import reports
 from vigia_registry.models import service as models
 from vigia_registry.models.domain import AwsStatus, ModelState, ModelView
-from vigia_registry.models.reports import ReportKind
+from vigia_registry.models.outputs import ReportKind
 
 #: The report lies where its customer may write: whatever stands there runs nothing and asks for nothing.
 _REPORT_HEADERS = {
