@@ -15,7 +15,7 @@ from vigia_client.api import ApiError, Vigia
 from vigia_client.cli import app
 from vigia_client.environment import Environment
 from vigia_client.errors import ActionableError
-from vigia_client.lookout import sts
+from vigia_client.lookout import rekognition, sts
 from vigia_client.provisioning.changes import Act, Change, Outcome, differences, make_all
 
 from .conftest import DoorStub, Installation
@@ -304,6 +304,31 @@ Resources:
     assert [p["ProjectName"] for p in state(here, names)[0]] == [f"press-{names['project']}"]
     again = apply("-f", tmp_path / "project.yaml", "--parameter", "Name=press", "--dry-run")
     assert again.exit_code == 0
+
+
+def test_a_template_makes_projects_of_custom_labels(here: Installation, tmp_path: Path, names: dict[str, str]) -> None:
+    name = f"rooms.{names['project']}"
+    template = {
+        "Resources": {
+            "Rooms": {"Type": "AWS::Rekognition::Project", "Properties": {"ProjectName": name}},
+            "Press": {"Type": "AWS::LookoutVision::Project", "Properties": {"ProjectName": names["project"]}},
+            "Stream": {"Type": "AWS::Rekognition::StreamProcessor"},
+        }
+    }
+    done = apply("-f", file(tmp_path, json.dumps(template)))
+    assert done.exit_code == 0, done.output
+    assert f"done: label project {name}" in done.output
+    assert "Stream of type AWS::Rekognition::StreamProcessor is left alone" in done.output
+    client = rekognition(here.environment)
+    [found] = client.describe_projects(ProjectNames=[name])["ProjectDescriptions"]
+    assert found["Status"] == "CREATED"
+    assert "2 as declared" in apply("-f", tmp_path / "project.yaml", "--dry-run").output
+    # The same in a file of Vigia's own; such a project has a name and nothing else.
+    assert "1 as declared" in apply("-f", file(tmp_path, f"label_projects:\n  {name}:\n"), "--dry-run").output
+    with pytest.raises(ActionableError, match=r"project\.yaml:2: label_projects: .* is no name"):
+        apply("-f", file(tmp_path, "label_projects:\n  two words:\n"), "--dry-run")
+    with pytest.raises(ActionableError, match="unknown key"):
+        apply("-f", file(tmp_path, f"label_projects:\n  {name}: {{train: {{}}}}\n"), "--dry-run")
 
 
 DOCUMENT = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "lookoutvision:*", "Resource": "*"}]}

@@ -16,7 +16,7 @@ from rich.text import Text
 from vigia_client.api import Vigia
 from vigia_client.cli.output import AsJson, console, print_json
 from vigia_client.environment import Environment, find
-from vigia_client.lookout import lookoutvision, object_store, sts
+from vigia_client.lookout import lookoutvision, object_store, rekognition, sts
 
 if TYPE_CHECKING:
     from vigia_client.provisioning.changes import Change, Result
@@ -86,6 +86,7 @@ def _plan(
     from vigia_client.datasets.delivery import Target
     from vigia_client.provisioning.access import Access
     from vigia_client.provisioning.documents import FileError
+    from vigia_client.provisioning.labels import label_changes
     from vigia_client.provisioning.projects import Projects
     from vigia_client.provisioning.stations import Stations
 
@@ -108,6 +109,8 @@ def _plan(
         raise FileError(problems)
     yield from access.changes()
     yield from projects.changes()
+    if spec.label_projects:
+        yield from label_changes(rekognition(environment), spec)
     yield from stations.line_changes()
     yield from stations.camera_changes()
     for scope in prune:

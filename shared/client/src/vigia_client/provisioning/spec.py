@@ -17,6 +17,7 @@ from vigia_contracts.base import Name
 from vigia_contracts.cameras import CameraPolicy, Source
 
 _ProjectName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_\-]*$")]
+_LabelProjectName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9_.\-]+$")]
 _AccessName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\w+=,.@\-]+$")]
 
 
@@ -50,6 +51,10 @@ class ProjectSpec(_Declared):
     def datasets(self) -> dict[str, DatasetSpec]:
         held = {"train": self.train, "test": self.test}
         return {kind: dataset for kind, dataset in held.items() if dataset is not None}
+
+
+class LabelProjectSpec(_Declared):
+    """A project of Custom Labels. Its datasets are made by the API."""
 
 
 class LineSpec(_Declared):
@@ -98,6 +103,7 @@ KINDS: Final[dict[str, tuple[Any, type[_Declared]]]] = {
     "roles": (_AccessName, RoleSpec),
     "users": (_AccessName, UserSpec),
     "projects": (_ProjectName, ProjectSpec),
+    "label_projects": (_LabelProjectName, LabelProjectSpec),
     "lines": (Name, LineSpec),
     "cameras": (Name, CameraSpec),
 }
@@ -130,6 +136,7 @@ class Spec:
     roles: dict[str, Declared[RoleSpec]] = field(default_factory=dict)
     users: dict[str, Declared[UserSpec]] = field(default_factory=dict)
     projects: dict[str, Declared[ProjectSpec]] = field(default_factory=dict)
+    label_projects: dict[str, Declared[LabelProjectSpec]] = field(default_factory=dict)
     lines: dict[str, Declared[LineSpec]] = field(default_factory=dict)
     cameras: dict[str, Declared[CameraSpec]] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
@@ -162,8 +169,8 @@ def read_files(
                 if is_template(document):
                     names, spec_left = project_names(document, parameters, region)
                     spec.left += spec_left
-                    for name, path in names:
-                        _take(spec, "projects", document, path, name, {}, problems)
+                    for kind, name, path in names:
+                        _take(spec, kind, document, path, name, {}, problems)
                 else:
                     _read(spec, document, environment, problems)
         except FileError as error:

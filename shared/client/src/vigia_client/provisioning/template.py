@@ -1,4 +1,4 @@
-"""AWS CloudFormation templates, as far as projects need them: resources of type AWS::LookoutVision::Project."""
+"""AWS CloudFormation templates, as far as projects need them: those of Lookout for Vision and of Custom Labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from vigia_client.provisioning.documents import Document, FileError, Path, Problem
 
-_TYPE: Final = "AWS::LookoutVision::Project"
+#: Types of resources, and what Vigia's own documents call them.
+_TYPES: Final = {"AWS::LookoutVision::Project": "projects", "AWS::Rekognition::Project": "label_projects"}
 _KNOWN: Final = frozenset({"Type", "Properties", "DeletionPolicy", "UpdateReplacePolicy", "DependsOn", "Metadata"})
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
@@ -21,23 +22,25 @@ def is_template(document: Document) -> bool:
 
 def project_names(
     document: Document, parameters: Mapping[str, str], region: str
-) -> tuple[list[tuple[str, Path]], list[Problem]]:
-    """The names of its projects and where each stands, and what is left alone because it is no project; FileError."""
+) -> tuple[list[tuple[str, str, Path]], list[Problem]]:
+    """Of its projects the kind, the name and where each stands; and what is left alone because it is no project;
+    FileError."""
     resources = document.value.get("Resources")
     if not isinstance(resources, dict):
         raise FileError([document.problem(("Resources",), "Resources: not a mapping")])
     values = _parameters(document, parameters) | {"AWS::Region": region}
-    names: list[tuple[str, Path]] = []
+    names: list[tuple[str, str, Path]] = []
     left: list[Problem] = []
     problems: list[Problem] = []
     for logical, resource in resources.items():
         path: Path = ("Resources", logical)
-        kind = resource.get("Type") if isinstance(resource, dict) else None
-        if kind != _TYPE:
-            left.append(document.problem(path, f"{logical} of type {kind} is left alone: only projects are made"))
+        stated = resource.get("Type") if isinstance(resource, dict) else None
+        kind = _TYPES.get(stated) if isinstance(stated, str) else None
+        if kind is None:
+            left.append(document.problem(path, f"{logical} of type {stated} is left alone: only projects are made"))
             continue
         try:
-            names.append((_name(document, path, resource, values), path))
+            names.append((kind, _name(document, path, resource, values), path))
         except FileError as error:
             problems += error.problems
     if problems:
