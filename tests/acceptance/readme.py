@@ -32,6 +32,11 @@ def main() -> int:
         ("train", ["bash", "-euo", "pipefail", "-c", shell[0]]),
         ("python", [sys.executable, "-c", python]),
         ("cli", ["bash", "-c", shell[1]]),
+        *(
+            ("feedback", ["bash", "-euo", "pipefail", "-c", text])
+            for text in shell
+            if text.count("vigia feedback") == 3
+        ),
     ):
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=450, check=False)
         record = {"id": name, "seen": done.stdout} if done.returncode == 0 else {"id": "failed", "seen": done.stderr}

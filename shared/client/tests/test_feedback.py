@@ -166,6 +166,51 @@ def test_a_manifest_with_something_wrong_is_not_applied_at_all(
         feedback("apply", manifest, arn)
 
 
+def test_what_came_back_is_looked_at_before_it_is_applied(here: Installation, account: Account, tmp_path: Path) -> None:
+    bucket = here.values["VIGIA_BUCKET"]
+
+    def predicted(number: int, *found: dict[str, Any]) -> dict[str, Any]:
+        return _line(f"s3://{bucket}/{number}.jpg", list(found), (96, 64), "job")
+
+    for number in range(8):
+        here.s3.put_object(Bucket=bucket, Key=f"{number}.jpg", Body=b"x")
+    given = [predicted(0, OK, ROUND), predicted(1, CAP), predicted(2, CAP), predicted(3, OK), predicted(4, OK),
+             predicted(5), predicted(6, OK)]  # fmt: skip
+    predictions = tmp_path / "p.manifest"
+    predictions.write_text(lines(map(json.dumps, given)))
+    moved = json.loads(json.dumps(verified(given[2])).replace('"left": 24', '"left": 25'))
+    relabelled = json.loads(json.dumps(verified(given[3])).replace('"ok"', '"scratched"'))
+    back = [
+        verified(predicted(0, ROUND, OK)),  # in another order
+        verified(given[1]), moved, relabelled,
+        given[4],  # nobody looked at it
+        given[5], verified(predicted(7, OK)),
+    ]  # fmt: skip
+    manifest = tmp_path / "v.manifest"
+    manifest.write_text(lines(map(json.dumps, back)))
+    done = feedback("verify", manifest, "--predictions", predictions, "--images")
+    assert done.exit_code == 0, done.output
+    assert "5 lines can be applied (2 as predicted, 2 corrected, 1 of other images); " in done.output
+    assert "left out: 1 not verified, 1 without a label" in done.output
+    assert "3 images of the predictions have no verified line" in done.output  # the two left out, and one that is gone
+    here.s3.put_object(Bucket=bucket, Key="v.manifest", Body=manifest.read_bytes())
+    done = feedback("verify", f"s3://{bucket}/v.manifest")
+    assert "5 lines can be applied; left out" in done.output
+
+    # What is wrong is told line by line, and what is right does not hide it.
+    bad = json.dumps(verified(predicted(8, OK))).replace('"class-name"', '"class"')
+    manifest.write_text(lines([*map(json.dumps, back), bad, json.dumps(back[0])]))
+    with pytest.raises(ActionableError) as refused:
+        feedback("verify", manifest, "--images")
+    assert str(refused.value).splitlines() == [
+        f"{manifest.name} cannot be applied",
+        "line 8: ERROR_INVALID_LABEL_ATTRIBUTE_METADATA_FORMAT: The format of the label attribute metadata is "
+        f"invalid.; s3://{bucket}/8.jpg does not exist, or may not be read",
+        f"line 9: another line is of s3://{bucket}/0.jpg, too",
+    ]
+    assert account.asked == []
+
+
 def test_a_registry_takes_what_was_verified(
     here: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,3 +23,9 @@ def test_the_first_labels_in_python(seen: Seen) -> None:
 
 def test_the_first_labels_with_the_aws_cli(seen: Seen) -> None:
     assert json.loads(seen("cli"))["CustomLabels"][0]["Name"] == "anomaly"
+
+
+def test_what_a_model_predicts_is_verified_and_applied(seen: Seen) -> None:
+    said = seen("feedback")
+    assert " 0 corrected, 0 of other images)" in said
+    assert "lines are in the dataset" in said

@@ -1,4 +1,4 @@
-"""Learning from a running model: its predictions as a manifest for people to verify, and what they verified applied.
+"""Learning from a running model: its predictions as a manifest for people to verify, what came back, and applying it.
 
 Predictions say ``human-annotated`` ``no``. Whoever verifies a line corrects it and says ``yes``; no other is applied.
 """
@@ -176,6 +176,69 @@ def _within(share: float, pixels: int) -> int:
     return round(min(1.0, max(0.0, share)) * pixels)
 
 
+# --- what came back ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Verified:
+    """Lines that ``apply`` puts in (``verified``) and leaves out. Of the former, where predictions are known: with the
+    labels that were predicted, with others, and of other images. ``dropped``: predicted images without a verified line.
+    """
+
+    verified: int = 0
+    unverified: int = 0
+    unlabelled: int = 0
+    confirmed: int = 0
+    corrected: int = 0
+    added: int = 0
+    dropped: int = 0
+
+
+def verify(
+    place: Place, manifest: str, predictions: tuple[Place, str] | None = None, store: Place | None = None
+) -> Verified:
+    """Look at a manifest that people verified, line by line; nothing is changed anywhere.
+
+    ``predictions``: where the predictions lie that they were given. ``store``: where the images have to be.
+    FeedbackError names every line that cannot be used; PlaceError, ClientError.
+    """
+    said: dict[bytes, bytes] = {}
+    if predictions is not None:
+        where, file = predictions
+        # A model may well find boxes that nobody could apply.
+        for _, raw in lines_of(where.chunks(file), LONGEST_READ):
+            line = ground_truth.read_line(raw)
+            if line.source_ref is None:
+                raise FeedbackError(f"{file}: these are no predictions")
+            said[_digest(line.source_ref)] = _said(line)
+
+    def missing(line: ground_truth.Line) -> str:
+        known = store is None or store.exists(line.source_ref or "")
+        return "" if known else f"{line.source_ref} does not exist, or may not be read"
+
+    found = Verified()
+    for line in _sound(place, manifest, f"{manifest} cannot be applied", None if store is None else missing):
+        if not line.labeled:
+            found.unlabelled += 1
+        elif not _verified(line):
+            found.unverified += 1
+        else:
+            found.verified += 1
+            if predictions is not None:
+                before = said.pop(_digest(line.source_ref or ""), None)
+                found.confirmed += before == _said(line)
+                found.corrected += before not in (None, _said(line))
+                found.added += before is None
+    found.dropped = len(said)
+    return found
+
+
+def _said(line: ground_truth.Line) -> bytes:
+    """What a line says of its image, whatever its attributes are called and in whatever order they come."""
+    boxes = sorted((box.label, box.left, box.top, box.width, box.height) for box in line.boxes)
+    return _digest(json.dumps([sorted(line.image_labels), boxes]))
+
+
 # --- verified ---------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +265,8 @@ def apply(
     label say nothing and stay out. FeedbackError for what cannot be applied; PlaceError, ClientError.
     """
     found = Applied()
-    _check(place, manifest)
+    for _ in _sound(place, manifest, f"{manifest}: nothing was applied"):
+        pass
     chosen = (line.text for line in _chosen(place, manifest, unverified, found))
     _settled(rekognition, dataset_arn, "CREATE_FAILED", 0)
     for changes in batches(chosen, MOST_UPDATE):
@@ -213,26 +277,44 @@ def apply(
     return found
 
 
-def _check(place: Place, manifest: str) -> None:
-    """FeedbackError for a manifest with lines that no dataset takes as they are meant."""
+def _sound(
+    place: Place, manifest: str, said: str, wanting: Callable[[ground_truth.Line], str] | None = None
+) -> Iterator[ground_truth.Line]:
+    """The lines of a manifest; at its end FeedbackError, beginning with ``said``, where one cannot be used.
+
+    ``wanting``: what else is wrong with a line; empty where nothing is. It is called on several threads.
+    """
     wrong: list[str] = []
     count = 0
     seen: set[bytes] = set()
-    for number, raw in lines_of(place.chunks(manifest), LONGEST_READ):
+
+    def look(numbered: tuple[int, bytes]) -> tuple[int, ground_truth.Line, list[str]]:
+        number, raw = numbered
         line = ground_truth.read_line(raw)
-        said = [f"{error.code}: {error.message}" for error in line.errors]
+        found = [f"{error.code}: {error.message}" for error in line.errors]
+        more = "" if wanting is None or line.source_ref is None else wanting(line)
+        return number, line, [*found, more] if more else found
+
+    numbered = lines_of(place.chunks(manifest), LONGEST_READ)
+    for number, line, found in map(look, numbered) if wanting is None else in_order(look, numbered):
         if line.source_ref is not None:
-            key = blake2b(line.source_ref.encode(), digest_size=16).digest()
-            said += [f"another line is of {line.source_ref}, too"] if key in seen else []
+            key = _digest(line.source_ref)
+            found += [f"another line is of {line.source_ref}, too"] if key in seen else []
             seen.add(key)
-        if said:
+        if found:
             count += 1
-            wrong += [f"line {number}: {'; '.join(said)}"] if count <= _NAMED else []
+            wrong += [f"line {number}: {'; '.join(found)}"] if count <= _NAMED else []
+        yield line
     if count:
         more = f"\nand {count - _NAMED} more" if count > _NAMED else ""
-        raise FeedbackError(f"{manifest}: nothing was applied\n" + "\n".join(wrong) + more)
+        raise FeedbackError(f"{said}\n" + "\n".join(wrong) + more)
     if not seen:
         raise FeedbackError(f"{manifest} has no line")
+
+
+def _digest(text: str) -> bytes:
+    """Of a manifest with a few hundred thousand lines as many are held."""
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def _chosen(place: Place, manifest: str, unverified: bool, found: Applied) -> Iterator[ground_truth.Line]:

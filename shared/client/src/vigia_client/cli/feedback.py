@@ -41,7 +41,7 @@ def predict(
 ) -> None:
     """Write what a model finds in images as a manifest, of which nobody has said that it is right.
 
-    Correct each line, and write "yes" for its "human-annotated"; then `vigia feedback apply`.
+    Correct each line, and write "yes" for its "human-annotated"; then `vigia feedback verify` and `apply`.
     """
     # The code that decodes images takes long to load; no other command needs it.
     from vigia_client import feedback
@@ -63,9 +63,43 @@ def predict(
     if found.failed:
         print_table(("NOT LOOKED AT", "WHY"), found.failed, "")
         console.print()
-    _say(f"{output}: {found.images} images, {found.nothing} without a label; verify it, then `vigia feedback apply`")
+    _say(
+        f"{output}: {found.images} images, {found.nothing} without a label; "
+        "correct it, then `vigia feedback verify` and `apply`"
+    )
     if found.failed:
         raise typer.Exit(1)
+
+
+@app.command("verify")
+def verify(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST|s3://BUCKET/KEY", help="What came back.")],
+    predictions: Annotated[
+        str | None, typer.Option(metavar="MANIFEST|s3://BUCKET/KEY", help="The predictions, to tell what was changed.")
+    ] = None,
+    images: Annotated[bool, typer.Option("--images", help="Also whether every image is in the store.")] = False,
+) -> None:
+    """Check a manifest that people verified, line by line, before it is applied. Changes nothing.
+
+    Exits with 1 and names every line with what is wrong where a dataset would not take it as it is meant.
+    """
+    from vigia_client import feedback
+    from vigia_client.datasets.places import Bucket
+
+    environment = find()
+    given = None if predictions is None else _file(predictions, environment)
+    store = Bucket(object_store(environment), "") if images else None
+    with console.status("reading"):
+        found = feedback.verify(*_file(manifest, environment), given, store)
+    compared = ""
+    if given is not None:
+        compared = f" ({found.confirmed} as predicted, {found.corrected} corrected, {found.added} of other images)"
+    _say(
+        f"{found.verified} lines can be applied{compared}; left out: {found.unverified} not verified, "
+        f"{found.unlabelled} without a label"
+    )
+    if found.dropped:
+        _say(f"{found.dropped} images of the predictions have no verified line")
 
 
 @app.command("apply")
