@@ -25,6 +25,7 @@ from vigia_client.lookout import object_store as store_client
 from vigia_stack.parts.objects import ObjectStoreAddress
 from vigia_stack.testing import running
 
+ACCOUNT = "111122223333"
 KEY, SECRET, REGION = "AKIDEXAMPLE", "a secret", "eu-west-1"
 
 
@@ -99,6 +100,9 @@ class Installation:
     kafka: str
     topic_prefix: str
     store: ObjectStoreAddress
+    #: The registry's own variables.
+    settings: dict[str, str]
+    account_id: str = ACCOUNT
 
     @property
     def environment(self) -> Environment:
@@ -134,7 +138,7 @@ def registry(postgres_server: str, kafka: str, object_store: ObjectStoreAddress)
         "OBJECTS__REGION": object_store.region,
         "OBJECTS__ACCESS_KEY_ID": object_store.access_key_id,
         "OBJECTS__SECRET_ACCESS_KEY": object_store.secret_access_key,
-        "BOOTSTRAP__ACCOUNT_ID": "111122223333",
+        "BOOTSTRAP__ACCOUNT_ID": ACCOUNT,
         "BOOTSTRAP__REGION": object_store.region,
         "BOOTSTRAP__ACCESS_KEY_ID": object_store.access_key_id,
         "BOOTSTRAP__SECRET_ACCESS_KEY": object_store.secret_access_key,
@@ -155,7 +159,7 @@ def registry(postgres_server: str, kafka: str, object_store: ObjectStoreAddress)
             "AWS_SECRET_ACCESS_KEY": object_store.secret_access_key,
             "AWS_DEFAULT_REGION": object_store.region,
         }
-        yield Installation(values, kafka, prefix, object_store)
+        yield Installation(values, kafka, prefix, object_store, environment)
     with contextlib.suppress(psycopg.Error), psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"drop database {database} with (force)")
 
