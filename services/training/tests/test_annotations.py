@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vigia_training.domain.annotations import (
     Boxed,
+    Boxes,
     kind_of,
     labels_in,
     parse_annotations,
@@ -205,3 +206,20 @@ def test_a_fifth_of_each_label_tests() -> None:
 )
 def test_the_tensor_fits_the_objects(image: tuple[int, int], side: float, size: tuple[int, int]) -> None:
     assert detector_size([image] * 3, [[(side, side)] * 2, [(side, side)], []]) == size
+
+
+_boxed = st.builds(Boxed, st.sampled_from(["cap", "hat"]), *[st.floats(-1e6, 1e6)] * 4)
+
+
+@given(st.lists(_boxed, max_size=6), st.integers(-7, 7), st.slices(6))
+def test_boxes_are_a_sequence_of_what_they_were_made_of(boxes: list[Boxed], index: int, part: slice) -> None:
+    kept = Boxes(boxes)
+    assert list(kept) == boxes
+    assert list(kept[part]) == boxes[part]
+    if -len(boxes) <= index < len(boxes):
+        assert kept[index] == boxes[index]
+    else:
+        with pytest.raises(IndexError):
+            kept[index]
+    assert (kept == Boxes(iter(boxes)), hash(kept)) == (True, hash(Boxes(boxes)))
+    assert kept != Boxes([*boxes, Boxed("cap", 0, 0, 1, 1)])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from sys import intern
+from typing import Any, overload
 
 from vigia_training.domain.dataset import part_of, read_line
 from vigia_training.domain.errors import BadData
@@ -39,6 +41,41 @@ class Boxed:
     height: float
 
 
+class Boxes(Sequence[Boxed]):
+    """Objects of one image, in little memory: a manifest may have millions."""
+
+    __slots__ = ("_labels", "_sides")
+
+    def __init__(self, boxes: Iterable[Boxed]) -> None:
+        given = list(boxes)
+        # Of a name in a million boxes one is enough.
+        self._labels = tuple(intern(box.label) for box in given)
+        self._sides = array("d", [side for box in given for side in (box.left, box.top, box.width, box.height)])
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @overload
+    def __getitem__(self, index: int) -> Boxed: ...
+    @overload
+    def __getitem__(self, index: slice) -> Boxes: ...
+    def __getitem__(self, index: int | slice) -> Boxed | Boxes:
+        numbers = range(len(self))[index]
+        return self._box(numbers) if isinstance(numbers, int) else Boxes(map(self._box, numbers))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Boxes) and (self._labels, self._sides) == (other._labels, other._sides)
+
+    def __hash__(self) -> int:
+        return hash((self._labels, self._sides.tobytes()))
+
+    def __repr__(self) -> str:
+        return f"Boxes({list(self)})"
+
+    def _box(self, number: int) -> Boxed:
+        return Boxed(self._labels[number], *self._sides[4 * number : 4 * number + 4])
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """Labels of one image. ``labels``: of the whole image; ``boxes``: None where no attribute speaks of boxes.
@@ -50,7 +87,7 @@ class Annotation:
     line: int
     uri: str
     labels: tuple[str, ...]
-    boxes: tuple[Boxed, ...] | None
+    boxes: Sequence[Boxed] | None
     size: tuple[int, int] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     part: str | None = None

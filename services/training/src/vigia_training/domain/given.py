@@ -23,7 +23,7 @@ from vigia_contracts.ground_truth import (
     read_line,
     with_errors,
 )
-from vigia_training.domain.annotations import Annotation, Boxed
+from vigia_training.domain.annotations import Annotation, Boxed, Boxes
 from vigia_training.domain.errors import BadData
 from vigia_training.domain.text import Text, opened, size_of
 
@@ -165,8 +165,7 @@ def _take(given: Given, number: int, line: Line, seen: set[bytes]) -> None:
         given.terminal += dropped(line)
     else:
         assert line.source_ref is not None
-        # Of a name in a million boxes one is enough.
-        boxes = tuple(Boxed(intern(box.label), box.left, box.top, box.width, box.height) for box in line.boxes)
+        boxes = Boxes(Boxed(box.label, box.left, box.top, box.width, box.height) for box in line.boxes)
         part = (line.fields or {}).get("part-id")
         given.valid.append(
             Annotation(
