@@ -6,11 +6,12 @@ section's first block, which starts the product.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from programs import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 START = "make up\n. .venv/bin/activate; set -a; . .vigia/client.env; set +a\n"
@@ -22,30 +23,28 @@ def blocks(heading: str) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
-def main() -> int:
-    heading = json.loads(Path(sys.argv[1]).read_text())["heading"]
-    records = Path(sys.argv[2])
-    start, *shell = [text for language, text in blocks(heading) if not language]
-    assert start == START
-    (python,) = [text for language, text in blocks(heading) if language == "python"]
-    for name, argv in (
-        ("train", ["bash", "-euo", "pipefail", "-c", shell[0]]),
-        ("python", [sys.executable, "-c", python]),
-        ("cli", ["bash", "-c", shell[1]]),
-        *(
-            ("feedback", ["bash", "-euo", "pipefail", "-c", text])
-            for text in shell
-            if text.count("vigia feedback") == 3
-        ),
-    ):
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=450, check=False)
-        record = {"id": name, "seen": done.stdout} if done.returncode == 0 else {"id": "failed", "seen": done.stderr}
-        with records.open("a") as out:
-            out.write(json.dumps(record) + "\n")
-        if done.returncode:
-            return 1
-    return 0
+class Journey(Program):
+    """Block after block."""
+
+    def run(self):
+        start, *shell = [text for language, text in blocks(self.told["heading"]) if not language]
+        assert start == START
+        (python,) = [text for language, text in blocks(self.told["heading"]) if language == "python"]
+        for name, argv in (
+            ("train", ["bash", "-euo", "pipefail", "-c", shell[0]]),
+            ("python", [sys.executable, "-c", python]),
+            ("cli", ["bash", "-c", shell[1]]),
+            *(
+                ("feedback", ["bash", "-euo", "pipefail", "-c", text])
+                for text in shell
+                if text.count("vigia feedback") == 3
+            ),
+        ):
+            done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=450, check=False)
+            if done.returncode:
+                raise RuntimeError(f"{name}: {done.returncode}\n{done.stderr}")
+            self.note(name, done.stdout)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Journey.main())

@@ -7,14 +7,15 @@ commands, waiting for a status, is left to boto3.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import traceback
 from pathlib import Path
 
 import boto3
 from material import changes
-from samples import PROFILE, created, dataset, gone, place, plain, uploaded, versions, watched
+from samples import PROFILE, created, dataset, gone, place, uploaded, versions, watched
+
+sys.path.append(str(Path(__file__).parents[1]))  # for what the programs through both guides share
+from programs import Program, aws, run_aws
 
 VERSION = "v1.commands"
 TAGS = '{"key1":"value1","key2":"value2"}'
@@ -22,37 +23,26 @@ TAGS = '{"key1":"value1","key2":"value2"}'
 FEATURE = ("--feature", "CUSTOM_LABELS")
 
 
-class Journey:
+class Journey(Program):
     """Every command once."""
 
     def __init__(self, told: dict, records: Path) -> None:
+        super().__init__(told, records)
         self.project, self.bucket = told["project"], told["bucket"]
         self.key = told["key"]
         self.folder, self.scratch = Path(told["folder"]), Path(told["scratch"])
-        self.records = records
         self.client = boto3.Session(profile_name=PROFILE).client("rekognition")
         self.root = f"s3://{self.bucket}/{self.project}/"
 
-    def note(self, sample, seen=None):
-        """Writes down what a command printed."""
-        with self.records.open("a") as out:
-            out.write(json.dumps({"id": sample, "seen": seen}, default=plain) + "\n")
-        return seen
-
-    def run_aws(self, *arguments):
-        """The ended process of ``aws …`` with the guide's profile."""
-        argv = [sys.executable, "-m", "awscli", *arguments, "--profile", PROFILE]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-
     def aws(self, *arguments, service="rekognition"):
-        """The JSON that ``aws rekognition …`` prints, or its text where that is no JSON."""
-        done = self.run_aws(service, *arguments)
-        if done.returncode:
-            raise RuntimeError(f"aws {service} {' '.join(arguments)}: {done.returncode}\n{done.stderr}")
-        try:
-            return json.loads(done.stdout)
-        except ValueError:
-            return done.stdout
+        """What ``aws rekognition …`` prints with the guide's profile."""
+        return aws(service, *arguments, "--profile", PROFILE)
+
+    def refused(self, *arguments):
+        """The same for a command that must fail: it as it ended."""
+        done = run_aws("rekognition", *arguments, "--profile", PROFILE)
+        assert done.returncode
+        return done
 
     def run(self):
         made = self.note("C-02", self.aws("create-project", "--project-name", self.project, *FEATURE, "--tags", TAGS))
@@ -140,7 +130,7 @@ class Journey:
         """The ARN of a trained model; before, the form of ``--output-config`` that ``aws`` itself refuses."""
         create = ("create-project-version", "--project-arn", arn, "--version-name", VERSION, "--output-config")
         wrong = {"S3Location": {"Bucket": self.bucket, "Prefix": f"{self.project}/out"}}
-        refused = self.run_aws("rekognition", *create, json.dumps(wrong), "--tags", TAGS)
+        refused = self.refused(*create, json.dumps(wrong), "--tags", TAGS)
         made = self.described_versions(arn)
         self.note("C-07", {"code": refused.returncode, "printed": refused.stderr, "versions": made})
         output = {"S3Bucket": self.bucket, "S3KeyPrefix": f"{self.project}/out"}
@@ -201,7 +191,7 @@ class Journey:
             *("--tags", '{"key": "key"}'),
             "--kms-key-id",
         )
-        self.note("C-22 as printed", self.run_aws("rekognition", *command, "arn:myKey").stderr)
+        self.note("C-22 as printed", self.refused(*command, "arn:myKey").stderr)
         copy = self.note("C-22", self.aws(*command, self.key))["ProjectVersionArn"]
         self.until(other, "copy-1", "COPYING_IN_PROGRESS", "COPYING_COMPLETED")
         self.note("C-22 tags", self.aws("list-tags-for-resource", "--resource-arn", copy))
@@ -227,16 +217,5 @@ class Journey:
             raise TimeoutError(f"still there: {look()}")
 
 
-def main() -> int:
-    records = Path(sys.argv[2])
-    try:
-        Journey(json.loads(Path(sys.argv[1]).read_text()), records).run()
-    except BaseException:
-        with records.open("a") as out:
-            out.write(json.dumps({"id": "failed", "seen": traceback.format_exc()}) + "\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Journey.main())

@@ -14,7 +14,6 @@ import runpy
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -315,16 +314,5 @@ def said(what, printed):
     return found[1]
 
 
-def main() -> int:
-    records = Path(sys.argv[2])
-    try:
-        Journey(json.loads(Path(sys.argv[1]).read_text()), records).run()
-    except BaseException:
-        with records.open("a") as out:
-            out.write(json.dumps({"id": "failed", "seen": traceback.format_exc()}) + "\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Journey.main())

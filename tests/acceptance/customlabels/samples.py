@@ -15,12 +15,13 @@ import base64
 import json
 import sys
 import time
-import traceback
-from datetime import datetime
 from pathlib import Path
 
 import boto3
 from botocore.exceptions import ClientError, WaiterError
+
+sys.path.append(str(Path(__file__).parents[1]))  # for what the programs through both guides share
+from programs import Program
 
 PROFILE = "custom-labels-access"
 PAUSE = 0.5
@@ -390,21 +391,16 @@ def p_30_handler(client, model, confidence, event):
     return {"statusCode": 200, "body": answer["CustomLabels"]}
 
 
-class Journey:
+class Journey(Program):
     """Every sample once, in an order in which each finds what it needs."""
 
     def __init__(self, told, records):
+        super().__init__(told, records)
         self.project, self.bucket = told["project"], told["bucket"]
-        self.folder, self.records = Path(told["folder"]), records
+        self.folder = Path(told["folder"])
         session = boto3.Session(profile_name=PROFILE)
         self.client, self.s3 = session.client("rekognition"), session.client("s3")
         self.root = f"s3://{self.bucket}/{self.project}/"
-
-    def note(self, sample, seen=None):
-        """Writes down what a sample saw."""
-        with self.records.open("a") as out:
-            out.write(json.dumps({"id": sample, "seen": seen}, default=plain) + "\n")
-        return seen
 
     def run(self):
         client = self.client
@@ -555,23 +551,5 @@ class Journey:
         p_22_delete_model(client, self.other, made["arn"])
 
 
-def plain(value):
-    """JSON for what a client answers with."""
-    if isinstance(value, bytes):
-        return len(value)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def main() -> int:
-    records = Path(sys.argv[2])
-    try:
-        Journey(json.loads(Path(sys.argv[1]).read_text()), records).run()
-    except BaseException:
-        with records.open("a") as out:
-            out.write(json.dumps({"id": "failed", "seen": traceback.format_exc()}) + "\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Journey.main())

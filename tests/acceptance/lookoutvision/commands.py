@@ -7,43 +7,31 @@ commands, waiting for a status, is left to boto3.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import traceback
 from pathlib import Path
 
 import boto3
-from samples import content_type, dataset, model, place, plain, sh_01_getting_started, watched
+from samples import content_type, dataset, model, place, sh_01_getting_started, watched
+
+sys.path.append(str(Path(__file__).parents[1]))  # for what the programs through both guides share
+from programs import Program, aws
 
 TAGS = '[{"Key":"stage","Value":"trial"}]'
 
 
-class Journey:
+class Journey(Program):
     """Every command once."""
 
     def __init__(self, told: dict, records: Path) -> None:
+        super().__init__(told, records)
         self.project, self.bucket = told["project"], told["bucket"]
         self.folder, self.scratch = Path(told["folder"]), Path(told["scratch"])
-        self.records = records
         self.client = boto3.client("lookoutvision")
         self.root = f"s3://{self.bucket}/{self.project}/"
 
-    def note(self, sample, seen=None):
-        """Writes down what a command printed."""
-        with self.records.open("a") as out:
-            out.write(json.dumps({"id": sample, "seen": seen}, default=plain) + "\n")
-        return seen
-
     def aws(self, *arguments, service="lookoutvision"):
-        """The JSON that ``aws lookoutvision …`` prints, or its text where that is no JSON."""
-        argv = [sys.executable, "-m", "awscli", service, *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode:
-            raise RuntimeError(f"aws {service} {' '.join(arguments)}: {done.returncode}\n{done.stderr}")
-        try:
-            return json.loads(done.stdout)
-        except ValueError:
-            return done.stdout
+        """What ``aws lookoutvision …`` prints."""
+        return aws(service, *arguments)
 
     def of_model(self):
         return ("--project-name", self.project, "--model-version", self.version)
@@ -156,16 +144,5 @@ class Journey:
         watched(described, {"THERE"}, {"GONE"})
 
 
-def main() -> int:
-    records = Path(sys.argv[2])
-    try:
-        Journey(json.loads(Path(sys.argv[1]).read_text()), records).run()
-    except BaseException:
-        with records.open("a") as out:
-            out.write(json.dumps({"id": "failed", "seen": traceback.format_exc()}) + "\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Journey.main())

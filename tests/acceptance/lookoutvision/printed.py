@@ -15,8 +15,6 @@ import os
 import subprocess
 import sys
 import time
-import traceback
-from pathlib import Path
 
 import boto3
 import samples
@@ -134,16 +132,5 @@ class Journey(samples.Journey):
         self.note("PY-13", found)
 
 
-def main() -> int:
-    records = Path(sys.argv[2])
-    try:
-        Journey(json.loads(Path(sys.argv[1]).read_text()), records).run()
-    except BaseException:
-        with records.open("a") as out:
-            out.write(json.dumps({"id": "failed", "seen": traceback.format_exc()}) + "\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Journey.main())

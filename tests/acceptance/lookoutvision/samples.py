@@ -16,10 +16,8 @@ import csv
 import io
 import json
 import os
-import re
 import sys
 import time
-import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1]))  # for what the programs through both guides share
 from functions import function_host
+from programs import Program
 
 PROFILE = "lookoutvision-access"
 PAUSE = 1.0
@@ -426,30 +425,19 @@ def undisturbed(client, look):
     return look()
 
 
-def plain(value):
-    """JSON for what has none: times as text, bytes as their number."""
-    return len(value) if isinstance(value, bytes) else str(value)
-
-
-class Journey:
+class Journey(Program):
     """Every sample once, in an order in which each finds what it needs."""
 
     def __init__(self, told: dict, records: Path) -> None:
+        super().__init__(told, records)
         self.project, self.bucket = told["project"], told["bucket"]
         self.folder, self.scratch = Path(told["folder"]), Path(told["scratch"])
         self.label = told["label"]
         self.tag = {"Key": "project", "Value": self.project}
-        self.records = records
         self.session = boto3.Session(profile_name=PROFILE)
         self.client = self.session.client("lookoutvision")
         self.s3 = self.session.client("s3")
         self.root = f"s3://{self.bucket}/{self.project}/"
-
-    def note(self, sample, seen=None):
-        """Writes down what a sample saw."""
-        with self.records.open("a") as out:
-            out.write(json.dumps({"id": sample, "seen": seen}, default=plain) + "\n")
-        return seen
 
     def run(self):
         self.who()
@@ -624,17 +612,5 @@ class Journey:
         self.note("PY-15", {"arn": arn, "listed": self.project in py_01_list_projects(self.client), "images": kept})
 
 
-def main() -> int:
-    journey, records = Path(sys.argv[1]), Path(sys.argv[2])
-    try:
-        Journey(json.loads(journey.read_text()), records).run()
-    except BaseException:
-        trace = re.sub(r"\n\s*\^+", "", traceback.format_exc())
-        with records.open("a") as out:
-            out.write(json.dumps({"id": "failed", "seen": trace}) + "\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Journey.main())
