@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vigia_registry.http.customlabels.call import Call
 from vigia_registry.http.customlabels.errors import SERVICE
+from vigia_registry.http.endpoint import Access
 from vigia_registry.identity.domain import Owner
 from vigia_registry.tags import repository as tags
-from vigia_runtime.policies import Context, tag_keys
+from vigia_runtime.policies import tag_keys
 
 ANYTHING: Final = "*"
 #: The member whose ARN an operation is done to.
@@ -47,15 +47,6 @@ _THING: Final = re.compile(
     rf"arn:aws:{SERVICE}:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{{12}}):project/{_NAME}"
     rf"(/version/{_NAME}|/dataset/(train|test))?/[0-9]{{1,20}}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One question to the caller's policies."""
-
-    action: str
-    resource: str
-    context: Context
 
 
 async def wanted(call: Call) -> list[Access]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from vigia_registry.http.endpoint import Failure
 from vigia_registry.rates import TooManyRequests
 from vigia_runtime.errors import (
     AccessDenied,
@@ -33,15 +33,6 @@ _NAMES: Final = {
 }
 #: How much of a wrong operation an error repeats, characters.
 _SHOWN: Final = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An error on the wire."""
-
-    status: int
-    name: str
-    message: str
 
 
 class UnknownOperationError(AppError):

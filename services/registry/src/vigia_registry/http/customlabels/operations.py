@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from vigia_registry.http.customlabels import dataset_operations as datasets
@@ -45,10 +46,28 @@ OPERATIONS: Final[Mapping[str, Handler | None]] = {
 }
 
 
-def find(target: str) -> tuple[str, Handler]:
-    """The operation that the header ``X-Amz-Target`` names, and what answers it; UnknownOperationError."""
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that is served; all answer with the same ``status``."""
+
+    name: str
+    handler: Handler
+    status: int = 200
+
+    @property
+    def path(self) -> str:
+        """What metrics count by: all come to the same path."""
+        return f"/{self.name}"
+
+    def served(self) -> Handler:
+        """What answers it."""
+        return self.handler
+
+
+def find(target: str) -> Operation:
+    """The operation that the header ``X-Amz-Target`` names; UnknownOperationError."""
     name = target.removeprefix(TARGET)
     handler = OPERATIONS.get(name) if target.startswith(TARGET) else None
     if handler is None:
         raise UnknownOperationError(target)
-    return name, handler
+    return Operation(name, handler)

@@ -1,11 +1,9 @@
-"""The protocol's one endpoint, ``POST /``: who asks, for which operation, may they, and the answer or the error."""
+"""The protocol's one endpoint, ``POST /``."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.datastructures import Headers
@@ -17,37 +15,24 @@ from starlette.types import Scope
 from vigia_contracts.audit import CUSTOM_LABELS
 from vigia_registry.audit.journal import Journal
 from vigia_registry.bootstrap import Deps
-from vigia_registry.db import passing_faults
-from vigia_registry.http.bodies import DEEPEST, deeper, members_of
 from vigia_registry.http.customlabels import access
 from vigia_registry.http.customlabels.call import Call
-from vigia_registry.http.customlabels.errors import SERVICE, Failure, internal, translate
-from vigia_registry.http.customlabels.operations import TARGET, find
+from vigia_registry.http.customlabels.errors import SERVICE, internal, translate
+from vigia_registry.http.customlabels.operations import TARGET, Operation, find
+from vigia_registry.http.endpoint import Access, Asked, Endpoint, Failure
 from vigia_registry.http.members import region as checked_region
 from vigia_registry.identity.domain import Owner, Service
 from vigia_registry.objects import rights_of
-from vigia_registry.pagination import Pages
-from vigia_registry.rates import RateLimiter
 from vigia_runtime.audit import draft, is_read_only
-from vigia_runtime.errors import AppError, InvalidInput, Transient
-from vigia_runtime.http import receive_body, request_id
-from vigia_runtime.logging import get_logger
-from vigia_runtime.policies import authorize
-from vigia_runtime.signin import Authenticator, Credential, CredentialSource, region_of
+from vigia_runtime.errors import AppError
+from vigia_runtime.http import Body
+from vigia_runtime.signin import CredentialSource
 
-log = get_logger(__name__)
-
-_JSON: Final = "application/x-amz-json-1.1"
 #: Names that a request says something about, wherever they stand in an ARN or a member.
 _NAMED: Final = re.compile(r":project/(?P<project>[^/]+)(/version/(?P<version>[^/]+))?/")
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    path: str
-
-
-class Endpoint(Route):
+class NamedOperations(Route):
     """``POST /`` of requests that name an operation of Rekognition, or are signed for it.
 
     STS shares the path; what it is asked for stands in the body.
@@ -66,86 +51,59 @@ class Endpoint(Route):
         return Match.NONE, {}
 
 
-def create_route(deps: Deps, credentials: CredentialSource) -> Endpoint:
-    """The endpoint."""
-    pages = Pages(deps.settings.secret_key.get_secret_value())
-    rates = RateLimiter(deps.settings.rates)
-    authenticator = Authenticator(credentials)
+class CustomLabelsEndpoint(Endpoint[Call]):
+    """Custom Labels: an operation goes by a header."""
 
-    async def endpoint(request: Request) -> Response:
-        try:
-            with passing_faults():
-                return await _answer(request, deps, authenticator, pages, rates)
-        # A process boundary: a bug must reach clients in the protocol's shape, and nothing of it but that it happened.
-        except Exception as error:  # noqa: BLE001 - logged where it is no error of the caller's
-            failure = _failure(error)
-            journal: Journal | None = getattr(request.state, "journal", None)
-            if journal is not None:
-                await journal.failed(failure.status, failure.name, failure.message)
-            return _failed(request, failure)
+    service = SERVICE
+    media_type = "application/x-amz-json-1.1"
 
-    return Endpoint(endpoint)
+    def find(self, request: Request, body: Body) -> tuple[Operation, Mapping[str, str]]:
+        return find(request.headers.get("x-amz-target", "")), {}
 
+    def journal(self, asked: Asked[Call]) -> Journal:
+        record = draft(
+            asked.request,
+            asked.caller,
+            region=asked.region,
+            source=CUSTOM_LABELS,
+            name=asked.operation.name,
+            read_only=is_read_only(asked.operation.name),
+            parameters=_parameters(asked.members),
+        )
+        own = f"arn:aws:{SERVICE}:{asked.region}:{asked.caller.account_id}:"
+        project, version = _named(asked.members, own)
+        return Journal(self.deps, record, project, version, service=Service.CUSTOM_LABELS)
 
-async def _answer(
-    request: Request, deps: Deps, authenticator: Authenticator, pages: Pages, rates: RateLimiter
-) -> Response:
-    body = await receive_body(request, deps.settings.http.max_body_bytes)
-    caller = await authenticator.verify(request, body, SERVICE)
-    region = region_of(request, deps.settings.bootstrap.region)
-    operation, handler = find(request.headers.get("x-amz-target", ""))
-    # What metrics count by.
-    request.scope["route"] = _Counted(f"/{operation}")
-    members = members_of(body.data)
-    journal = request.state.journal = _journal(request, deps, caller, region, operation, members or {})
-    rates.take(caller.account_id, SERVICE, operation)
-    body.whole()
-    if members is None:
-        raise InvalidInput("not_json", "The request body is not a JSON object.")
-    if deeper(members, DEEPEST):
-        raise InvalidInput("too_deep", f"The request body nests more than {DEEPEST} deep.")
-    call = Call(
-        deps=deps,
-        pages=pages,
-        operation=operation,
-        journal=journal,
-        caller=caller,
-        owner=Owner(caller.account_id, checked_region(region), Service.CUSTOM_LABELS),
-        rights=rights_of(deps.settings, caller),
-        body=members,
-    )
-    for asked in await access.wanted(call):
-        authorize(caller, asked.action, asked.resource, asked.context)
-    answer = await handler(call)
-    await journal.succeeded(200)
-    return _respond(request, 200, answer)
+    def call(self, asked: Asked[Call], journal: Journal | None) -> Call:
+        """With the caller, whose rights decide about other projects, too."""
+        assert journal is not None
+        return Call(
+            deps=self.deps,
+            pages=self.pages,
+            operation=asked.operation.name,
+            journal=journal,
+            caller=asked.caller,
+            owner=Owner(asked.caller.account_id, checked_region(asked.region), Service.CUSTOM_LABELS),
+            rights=rights_of(self.deps.settings, asked.caller),
+            body=asked.members,
+        )
 
+    async def wanted(self, call: Call) -> list[Access]:
+        return await access.wanted(call)
 
-def _failure(error: Exception) -> Failure:
-    """What the caller learns of ``error``."""
-    if isinstance(error, AppError):
+    def translate(self, error: AppError) -> Failure:
         return translate(error)
-    if isinstance(error, Transient):
-        log.warning("a dependency does not answer", detail=error.detail)
-    else:
-        log.error("request failed", exc_info=error)
-    return internal()
+
+    def internal(self) -> Failure:
+        return internal()
+
+    def told(self, failure: Failure) -> dict[str, Any]:
+        return {"__type": failure.name, "message": failure.message}
 
 
-def _journal(
-    request: Request, deps: Deps, caller: Credential, region: str, operation: str, members: Mapping[str, Any]
-) -> Journal:
-    asked = draft(
-        request,
-        caller,
-        region=region,
-        source=CUSTOM_LABELS,
-        name=operation,
-        read_only=is_read_only(operation),
-        parameters=_parameters(members),
-    )
-    project, version = _named(members, f"arn:aws:{SERVICE}:{region}:{caller.account_id}:")
-    return Journal(deps, asked, project, version, service=Service.CUSTOM_LABELS)
+def create_route(deps: Deps, credentials: CredentialSource) -> NamedOperations:
+    """``POST /`` of this protocol."""
+    return NamedOperations(CustomLabelsEndpoint(deps, credentials).respond)
 
 
 def _named(members: Mapping[str, Any], own: str) -> tuple[str | None, str | None]:
@@ -167,19 +125,3 @@ def _parameters(members: Mapping[str, Any]) -> dict[str, Any]:
         blob = changes.get("GroundTruth") if isinstance(changes, dict) else None
         found["changes"] = f"({len(blob) * 3 // 4} bytes)" if isinstance(blob, str) else "(not text)"
     return found
-
-
-def _failed(request: Request, failure: Failure) -> Response:
-    body = {"__type": failure.name, "message": failure.message}
-    return _respond(request, failure.status, body, {"x-amzn-errortype": failure.name})
-
-
-def _respond(
-    request: Request, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None
-) -> Response:
-    return Response(
-        json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"),
-        status,
-        headers={"x-amzn-requestid": request_id(request), **(headers or {})},
-        media_type=_JSON,
-    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+from vigia_registry.http.endpoint import Access
 from vigia_registry.http.lookoutvision.call import Call
 from vigia_registry.http.lookoutvision.errors import SERVICE
 from vigia_registry.http.lookoutvision.validation import MODEL_VERSION
@@ -19,7 +20,7 @@ from vigia_registry.identity.domain import Owner
 from vigia_registry.models import service as models
 from vigia_registry.models.domain import VersionName, model_arn
 from vigia_registry.projects.domain import may_be_named, project_arn
-from vigia_runtime.policies import Context, tag_keys
+from vigia_runtime.policies import tag_keys
 
 ANYTHING: Final = "*"
 
@@ -64,15 +65,6 @@ _ARN: Final = re.compile(
 )
 #: More characters than any name or ARN has: of what is longer, an answer repeats the beginning.
 _MOST: Final = 1100
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """The question to the caller's policies."""
-
-    action: str
-    resource: str
-    context: Context
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from vigia_registry.http.endpoint import Failure
 from vigia_registry.rates import TooManyRequests
 from vigia_runtime.errors import (
     AccessDenied,
@@ -22,16 +22,6 @@ RETRY_AFTER: Final = "1"
 SERVICE: Final = "lookoutvision"
 #: How much of a wrong path or method an error repeats, characters.
 _SHOWN: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An error on the wire: ``name`` goes into the header ``x-amzn-errortype``."""
-
-    status: int
-    name: str
-    body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class UnknownOperationError(AppError):
@@ -55,32 +45,32 @@ def translate(error: AppError) -> Failure:
         for member, detail in (("ResourceId", "resource_id"), ("ResourceType", "resource_type"))
         if detail in error.details
     }
-    body = {"Message": error.message}
+    message = error.message
     match error:
         case SignatureError(code="ExpiredToken"):
-            return Failure(error.status, "ExpiredTokenException", body)
+            return Failure(error.status, "ExpiredTokenException", message)
         case SignatureError():
-            return Failure(error.status, error.code, body)
+            return Failure(error.status, error.code, message)
         case LimitExceeded(code="body_too_large"):
-            return Failure(413, "RequestEntityTooLargeException", body)
+            return Failure(413, "RequestEntityTooLargeException", message)
         case InvalidInput():
-            return Failure(400, "ValidationException", body)
+            return Failure(400, "ValidationException", message)
         case TooManyRequests():
             quota = {"QuotaCode": error.code, "ServiceCode": SERVICE}
-            return Failure(429, "ThrottlingException", {**body, **quota}, {"Retry-After": str(error.retry_after)})
+            return Failure(429, "ThrottlingException", message, quota, {"Retry-After": str(error.retry_after)})
         case LimitExceeded():
             quota = {"QuotaCode": error.code, "ServiceCode": SERVICE}
-            return Failure(402, "ServiceQuotaExceededException", {**body, **resource, **quota})
+            return Failure(402, "ServiceQuotaExceededException", message, {**resource, **quota})
         case AccessDenied():
-            return Failure(403, "AccessDeniedException", body)
+            return Failure(403, "AccessDeniedException", message)
         case NotFound():
-            return Failure(404, "ResourceNotFoundException", {**body, **resource})
+            return Failure(404, "ResourceNotFoundException", message, resource)
         case UnknownOperationError() | OperationNotServedError():
-            return Failure(404, "UnknownOperationException", body)
+            return Failure(404, "UnknownOperationException", message)
         case Conflict():
-            return Failure(409, "ConflictException", {**body, **resource})
+            return Failure(409, "ConflictException", message, resource)
         case Unavailable():
-            return Failure(500, "InternalServerException", body, {"Retry-After": RETRY_AFTER})
+            return Failure(500, "InternalServerException", message, headers={"Retry-After": RETRY_AFTER})
         case _:
             return internal()
 
@@ -88,4 +78,4 @@ def translate(error: AppError) -> Failure:
 def internal() -> Failure:
     """What a client learns of a fault on our side: that it was ours, and nothing else."""
     message = "The service could not complete the request. Try again."
-    return Failure(500, "InternalServerException", {"Message": message}, {"Retry-After": RETRY_AFTER})
+    return Failure(500, "InternalServerException", message, headers={"Retry-After": RETRY_AFTER})
