@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from datetime import datetime
@@ -140,15 +139,18 @@ async def test_files_of_a_folder_come_once_in_order_of_name(plant: Plant, tmp_pa
         await plant.announce(wanted)
         await until(lambda: len(plant.frames) >= 3)
         (tmp_path / "3.jpg").write_bytes(jpeg(3)[:500])
-        await asyncio.sleep(0.5)
-        assert len(plant.frames) == 3
-        (tmp_path / "3.jpg").write_bytes(jpeg(3))
+        # Of each look, files are taken in order: what comes after the half file has been passed over it.
+        write("4.jpg", jpeg(4))
         await until(lambda: len(plant.frames) >= 4)
-    write("4.jpg", jpeg(4))
-    async with plant.replica():
+        (tmp_path / "3.jpg").write_bytes(jpeg(3))
         await until(lambda: len(plant.frames) >= 5)
-        await asyncio.sleep(0.5)
-    assert [frame.data for frame in plant.frames] == [jpeg(number) for number in range(5)]
+    async with plant.replica():
+        # None comes again: not before the next one, and not before the one after that.
+        write("5.jpg", jpeg(5))
+        await until(lambda: len(plant.frames) >= 6)
+        write("6.jpg", jpeg(6))
+        await until(lambda: len(plant.frames) >= 7)
+    assert [frame.data for frame in plant.frames] == [jpeg(number) for number in (0, 1, 2, 4, 3, 5, 6)]
     assert {frame.source for frame in plant.frames} == {"/cameras/c1/folder"}
     assert plant.faults == []
 
