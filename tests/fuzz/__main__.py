@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz --requests 100000``: as the test, with as many requests as wanted."""
+"""``python -m tests.fuzz --service rekognition --requests 100000``: as the tests, with as many requests as wanted."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import time
 from pathlib import Path
 from random import SystemRandom
 
+from tests.fuzz.customlabels import LABELS
+from tests.fuzz.lookoutvision import LOOKOUT
 from tests.fuzz.run import fuzz
 from vigia_stack.parts.objects import ObjectsPart
 from vigia_stack.parts.postgres import PostgresPart
 from vigia_stack.stack import Stack
 
+SUBJECTS = {"lookoutvision": LOOKOUT, "rekognition": LABELS}
+
 
 def main() -> int:
     """0 when nothing was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--service", choices=SUBJECTS, default="lookoutvision")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(2**32))
     chosen = parser.parse_args()
@@ -27,7 +32,7 @@ def main() -> int:
     ):
         began, cpu = time.monotonic(), time.process_time()
         postgres, store = stack.part(PostgresPart).url("postgres"), stack.part(ObjectsPart).store
-        report = fuzz(postgres, store, chosen.seed, chosen.requests)
+        report = fuzz(SUBJECTS[chosen.service], postgres, store, chosen.seed, chosen.requests)
         took, cpu = time.monotonic() - began, time.process_time() - cpu
     for (operation, outcome), count in sorted(report.sent.items()):
         print(f"{count:8} {operation:24} {outcome}")

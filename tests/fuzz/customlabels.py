@@ -6,7 +6,6 @@ wrong things into it.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import copy
 import functools
@@ -21,12 +20,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
-from tests.fuzz.door import ACCOUNT, KEY, REGION, SECRET, Answer, Door, Request, door, surroundings
+from tests.fuzz.door import ACCOUNT, KEY, REGION, SECRET, Answer, Request
 from tests.fuzz.requests import any_text, any_value
-from tests.fuzz.run import Report, unlike, unrecorded
+from tests.fuzz.run import Subject, unlike
 from vigia_registry.http.customlabels.operations import OPERATIONS, TARGET
-from vigia_registry.settings import Settings
-from vigia_stack.parts.objects import ObjectStoreAddress
 
 BUCKET: Final = "fuzz-labels"
 #: Manifests in the bucket, by key.
@@ -48,8 +45,6 @@ _ALWAYS: Final = frozenset(
 )
 _SIGNER: Final = SigV4Auth(Credentials(KEY, SECRET), "rekognition", REGION)
 _NAMES: Final = [f"r{n}" for n in range(4)]
-_WORK_EVERY: Final = 50
-_MOST_PROBLEMS: Final = 20
 #: What leads deeper comes more often, what removes it less.
 _OFTEN: Final = {
     "CreateProject": 2.0,
@@ -273,7 +268,7 @@ class LabelRequests:
         return Request("POST", "/", "", headers, (body,))
 
 
-def wrong(operation: str, answer: Answer, changed: bool) -> list[str]:
+def wrong(operation: str, _: Request, answer: Answer, changed: bool) -> list[str]:
     """What is wrong with an answer; ``changed``: the request left something behind."""
     if answer.raised:
         return [f"raised {answer.raised}"]
@@ -307,46 +302,9 @@ def wrong(operation: str, answer: Answer, changed: bool) -> list[str]:
     return found
 
 
-def fuzz(postgres_server: str, store: ObjectStoreAddress, seed: int, number: int) -> Report:
-    """A registry on a database of its own, asked ``number`` times."""
-    client = store.client()
-    client.create_bucket(Bucket=BUCKET)
-    for kind in MANIFESTS:
-        client.put_object(Bucket=BUCKET, Key=f"{kind}.manifest", Body=lines(kind))
-
-    async def live(settings: Settings) -> Report:
-        async with door(settings) as opened:
-            return await _run(opened, seed, number)
-
-    with surroundings(postgres_server, store) as settings:
-        return asyncio.run(live(settings))
-
-
-async def _run(door: Door, seed: int, number: int) -> Report:
-    source, report = LabelRequests(seed, await door.limited_key()), Report()
-    before = await door.everything()
-    for count in range(1, number + 1):
-        operation, request = source.next()
-        records = await door.records()
-        answer = await door.send(request)
-        after = await door.everything()
-        changed, before = before != after, after
-        outcome = "" if answer.raised else answer.headers.get("x-amzn-errortype", str(answer.status))
-        report.sent[operation, outcome] += 1
-        problems = wrong(operation, answer, changed) + unrecorded(answer, await door.records() - records)
-        if problems:
-            report.problems.append(
-                f"{', '.join(problems)}\n  {_shown(request)}\n  {answer.status} {answer.body[:600]!r}"
-            )
-        source.remember(answer)
-        if count % _WORK_EVERY == 0 or count == number:
-            report.problems += await door.work()
-            before = await door.everything()
-        if len(report.problems) >= _MOST_PROBLEMS:
-            break
-    return report
-
-
 def _shown(request: Request) -> str:
     named: Mapping[str, str] = {name.lower(): value for name, value in request.headers}
     return f"{named.get('x-amz-target')} {b''.join(request.body)[:1000]!r}"
+
+
+LABELS: Final = Subject(BUCKET, {f"{kind}.manifest": lines(kind) for kind in MANIFESTS}, LabelRequests, wrong, _shown)

@@ -16,7 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.fuzz.door import ACCOUNT, KEY, MOST_BODY, REGION, SECRET, Request
+from tests.fuzz.door import ACCOUNT, KEY, MOST_BODY, REGION, SECRET, Answer, Request
 
 BUCKET: Final = "fuzz-customer"
 #: Manifests in the bucket, by key: what an import finds there.
@@ -172,6 +172,12 @@ class Requests:
         for _ in range(chance.choices((0, 1, 2, 3), (4, 6, 2, 1))[0]):
             chance.choice(self._wrong)(draft)
         return draft.operation, self._signed(draft)
+
+    def remember(self, answer: Answer) -> None:
+        """Keep what later requests may name."""
+        if answer.status == 200 and b"NextToken" in answer.body:
+            self.page_tokens = [*self.page_tokens[-50:], json.loads(answer.body)["NextToken"]]
+        self.client_tokens = self.client_tokens[-50:]
 
     def _name(self) -> str:
         return self.random.choice(_NAMES)

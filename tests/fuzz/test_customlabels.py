@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from random import SystemRandom
 
-from tests.fuzz.customlabels import fuzz
+from tests.fuzz.customlabels import LABELS
+from tests.fuzz.run import fuzz
 from vigia_stack.parts.objects import ObjectStoreAddress
 
 NUMBER = 1500
@@ -14,7 +15,7 @@ SEED = 0 if os.environ.get("CI") else SystemRandom().randrange(2**32)
 
 
 def test_requests_that_no_client_would_send(postgres_server: str, object_store: ObjectStoreAddress) -> None:
-    report = fuzz(postgres_server, object_store, SEED, NUMBER)
+    report = fuzz(LABELS, postgres_server, object_store, SEED, NUMBER)
     assert report.problems == [], f"seed {SEED}"
     assert report.requests == NUMBER
     # They get behind the checks of their form, too.
