@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from vigia_registry.datasets import importer
-from vigia_registry.datasets import service as datasets
 from vigia_registry.datasets.deletion import delete_dataset
-from vigia_registry.datasets.domain import DatasetKind, EntryFilter
 from vigia_registry.datasets.importer import import_entries
-from vigia_registry.identity.domain import Owner, Service
-from vigia_registry.models import snapshots
-from vigia_registry.pagination import Pages
-from vigia_registry.projects import service as projects
 from vigia_registry.settings import CustomLabelsSettings
 
 from .conftest import ACCOUNT, REGION, Registry, until
-from .label_lines import boxes, image
+from .label_datasets import create, described, entries, imported, manifest, names, new_project, row_of, settled
+from .label_lines import image
 from .test_customlabels_projects import refused
-
-OWNER = Owner(ACCOUNT, REGION, Service.CUSTOM_LABELS)
-#: What samples read without asking whether it is there.
-MEMBERS = {
-    "CreationTimestamp",
-    "LastUpdatedTimestamp",
-    "Status",
-    "StatusMessage",
-    "StatusMessageCode",
-    "DatasetStats",
-}
-IN_PROGRESS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 
 
 @pytest.fixture(scope="module")
@@ -42,61 +24,8 @@ def rekognition(registry: Registry) -> Any:
     return registry.rekognition()
 
 
-def new_project(client: Any) -> str:
-    return str(client.create_project(ProjectName=f"p-{uuid.uuid4().hex[:12]}")["ProjectArn"])
-
-
-def described(client: Any, arn: str) -> dict[str, Any]:
-    """The dataset; everything that samples read of it is there at every moment."""
-    found: dict[str, Any] = client.describe_dataset(DatasetArn=arn)["DatasetDescription"]
-    assert set(found) == MEMBERS
-    assert set(found["DatasetStats"]) == {"LabeledEntries", "TotalEntries", "TotalLabels", "ErrorEntries"}
-    assert found["StatusMessage"]
-    return found
-
-
 def status(client: Any, arn: str) -> str:
     return str(described(client, arn)["Status"])
-
-
-def settled(client: Any, arn: str) -> dict[str, Any]:
-    return until(lambda: found if (found := described(client, arn))["Status"] not in IN_PROGRESS else None)
-
-
-def manifest(registry: Registry, *lines: str) -> dict[str, Any]:
-    """A source of a dataset."""
-    place = registry.put("\n".join(lines).encode() + b"\n")
-    return {"GroundTruthManifest": {"S3Object": {"Bucket": place["Bucket"], "Name": place["Key"]}}}
-
-
-def create(client: Any, project: str, kind: str = "TRAIN", source: dict[str, Any] | None = None) -> str:
-    given = {} if source is None else {"DatasetSource": source}
-    return str(client.create_dataset(ProjectArn=project, DatasetType=kind, **given)["DatasetArn"])
-
-
-def imported(registry: Registry, client: Any, *lines: str, kind: str = "TRAIN", project: str | None = None) -> str:
-    """A new dataset with these lines."""
-    arn = create(client, project or new_project(client), kind, manifest(registry, *lines))
-    found = settled(client, arn)
-    assert found["Status"] == "CREATE_COMPLETE", found
-    return arn
-
-
-def entries(client: Any, arn: str, **chosen: Any) -> list[dict[str, Any]]:
-    pages = client.get_paginator("list_dataset_entries").paginate(DatasetArn=arn, **chosen)
-    return [json.loads(text) for page in pages for text in page["DatasetEntries"]]
-
-
-def names(found: list[dict[str, Any]]) -> list[str]:
-    return [entry["source-ref"].rpartition("/")[2] for entry in found]
-
-
-def row_of(registry: Registry, arn: str) -> uuid.UUID:
-    """The id of the dataset that the ARN names."""
-    project, _, kind = arn.partition(":project/")[2].split("/")[:3]
-    query = "select d.id from registry.datasets d join registry.projects p on p.id = d.project_id where p.name = %s"
-    [(found,)] = registry.sql(f"{query} and d.kind = %s", project, kind)
-    return uuid.UUID(str(found))
 
 
 def work(registry: Registry, arn: str) -> None:
@@ -231,155 +160,6 @@ def test_only_a_projects_two_datasets_can_share_entries(registry: Registry, reko
     assert refused(lambda: rekognition.distribute_dataset_entries(Datasets=given))[0] == "ResourceNotFoundException"
 
 
-@pytest.fixture(scope="module")
-def varied(registry: Registry) -> str:
-    """A dataset with entries of all kinds."""
-    client = registry.rekognition()
-    wrong = json.loads(boxes("typed", "x"))
-    wrong["BB-metadata"]["type"] = "groundtruth/text"
-    return imported(
-        registry,
-        client,
-        image("plain", "x", confidence_as_given=1.10),
-        image("both", "x", "ü"),
-        image("none"),
-        boxes("boxed", "y", "y", "z"),
-        boxes("off", "x", "y", left=-1),
-        json.dumps(wrong),
-        "not json",
-    )
-
-
-def test_entries_tell_whether_they_are_labelled_and_what_is_wrong(rekognition: Any, varied: str) -> None:
-    texts = rekognition.list_dataset_entries(DatasetArn=varied)["DatasetEntries"]
-    found = dict(zip(names([json.loads(text) for text in texts]), texts, strict=True))
-    assert list(found) == ["plain", "both", "none", "boxed", "off", "typed"]
-    # As they came, to the last digit, and on one line.
-    given = image("plain", "x", confidence_as_given=1.10)
-    assert found["plain"] == given[:-1] + ', "cl-metadata": {"is_labeled": true}}'
-    assert all("\n" not in text for text in texts)
-    told = {name: json.loads(text) for name, text in found.items()}
-    assert {name: entry["cl-metadata"] for name, entry in told.items()} == {
-        name: {"is_labeled": name != "none"} for name in told
-    }
-    assert [name for name, text in found.items() if "cl-errors" in text] == ["off", "typed"]
-    outside = {"code": "ERROR_INVALID_BOUNDING_BOX", "message": "The bounding box has off frame values."}
-    assert told["off"]["BB"]["annotations"][0]["cl-errors"] == [outside]
-    unsupported = "The use case type of the BB-metadata label attribute metadata is unsupported. Check the type field."
-    assert told["typed"]["BB-metadata"]["cl-errors"] == [
-        {"code": "ERROR_UNSUPPORTED_USE_CASE_TYPE", "message": unsupported}
-    ]
-    assert told["typed"]["cl-errors"] == [
-        {"code": "ERROR_NO_VALID_LABEL_ATTRIBUTES", "message": "No valid label attributes found."}
-    ]
-    assert described(rekognition, varied)["DatasetStats"] == {
-        "LabeledEntries": 5,
-        "TotalEntries": 6,
-        "TotalLabels": 4,
-        "ErrorEntries": 2,
-    }
-
-
-@pytest.mark.parametrize(
-    ("chosen", "found"),
-    [
-        ({"HasErrors": False}, ["plain", "both", "none", "boxed", "off", "typed"]),
-        ({"HasErrors": True}, ["off", "typed"]),
-        ({"Labeled": False}, ["none"]),
-        ({"Labeled": True, "HasErrors": False}, ["plain", "both", "boxed", "off", "typed"]),
-        ({"ContainsLabels": ["ü"]}, ["both"]),
-        ({"ContainsLabels": ["z", "ü"]}, ["both", "boxed"]),
-        ({"ContainsLabels": ["y"]}, ["boxed", "off"]),
-        ({"ContainsLabels": ["y"], "HasErrors": True}, ["off"]),
-        ({"ContainsLabels": ["y"], "HasErrors": True, "SourceRefContains": "boxed"}, []),
-        ({"SourceRefContains": "images/bo"}, ["both", "boxed"]),
-        ({"SourceRefContains": "%"}, []),
-        ({"SourceRefContains": "images/bo", "Labeled": True, "ContainsLabels": ["x"]}, ["both"]),
-    ],
-)
-def test_filters_hold_together(rekognition: Any, varied: str, chosen: dict[str, Any], found: list[str]) -> None:
-    assert names(entries(rekognition, varied, **chosen)) == found
-    assert names(entries(rekognition, varied, PaginationConfig={"PageSize": 1}, **chosen)) == found
-
-
-def test_labels_are_counted_by_images_and_by_images_with_boxes(rekognition: Any, varied: str) -> None:
-    expected = [
-        {"LabelName": "x", "LabelStats": {"EntryCount": 2}},
-        {"LabelName": "y", "LabelStats": {"EntryCount": 2, "BoundingBoxCount": 2}},
-        {"LabelName": "z", "LabelStats": {"EntryCount": 1, "BoundingBoxCount": 1}},
-        {"LabelName": "ü", "LabelStats": {"EntryCount": 1}},
-    ]
-    answer = rekognition.list_dataset_labels(DatasetArn=varied, NextToken="")
-    assert "NextToken" not in answer
-    assert answer["DatasetLabelDescriptions"] == expected
-    pages = rekognition.get_paginator("list_dataset_labels").paginate(
-        DatasetArn=varied, PaginationConfig={"PageSize": 1}
-    )
-    listed = [page["DatasetLabelDescriptions"] for page in pages]
-    assert [len(page) for page in listed] == [1] * 4
-    assert [one for page in listed for one in page] == expected
-
-
-def test_pages_of_one_entry_go_on_over_thousands(registry: Registry, rekognition: Any) -> None:
-    """A position is a row's key: also far behind the beginning a page costs what the first one did."""
-    arn = create(rekognition, new_project(rekognition))
-    dataset_id, count = row_of(registry, arn), 1500
-    registry.sql(
-        "insert into registry.dataset_entries (dataset_id, source_ref, line, labels, labeled) "
-        "select %s, 's3://b/' || n, '{\"source-ref\": \"s3://b/' || n || '\"}', array['x'], true "
-        "from generate_series(1, %s) n",
-        dataset_id,
-        count,
-    )
-    expected = [f"s3://b/{number}" for number in range(1, count + 1)]
-    name = arn.split("/")[1]
-    pages = Pages(registry.settings.secret_key.get_secret_value())
-
-    async def walk(deps: Any) -> list[str]:
-        found, token = [], None
-        async with deps.database.transaction() as session:
-            while True:
-                page = await datasets.page_of_entries(
-                    session, pages, OWNER, name, DatasetKind.TRAIN, EntryFilter(), token, 1
-                )
-                found += [json.loads(entry.line)["source-ref"] for entry in page.items]
-                if page.next_token is None:
-                    return found
-                token = page.next_token
-
-    fetched = "select idx_tup_fetch from pg_stat_user_tables where relid = 'registry.dataset_entries'::regclass"
-    before = registry.sql(fetched)[0][0]
-    assert registry.run(walk) == expected
-    # Two rows a page, the one given and the next; the figure appears when the connection is closed.
-    found = until(lambda: found if (found := registry.sql(fetched)[0][0]) > before else None)
-    assert found - before < 3 * count
-    # As J-15 asks, on the wire; meanwhile rows that were told of go, and others come.
-    paginator = rekognition.get_paginator("list_dataset_entries")
-    told = []
-    for page in paginator.paginate(DatasetArn=arn, PaginationConfig={"PageSize": 1, "MaxItems": 30}):
-        told += [json.loads(text)["source-ref"] for text in page["DatasetEntries"]]
-        registry.sql(
-            "delete from registry.dataset_entries where dataset_id = %s and source_ref = %s", dataset_id, told[-1]
-        )
-    assert told == expected[:30]
-
-
-def test_a_copy_has_the_entries_of_the_other_dataset(registry: Registry, rekognition: Any, varied: str) -> None:
-    project = new_project(rekognition)
-    copy = create(rekognition, project, "TEST", {"DatasetArn": varied})
-    assert settled(rekognition, copy)["Status"] == "CREATE_COMPLETE"
-    assert entries(rekognition, copy) == entries(rekognition, varied)
-    assert described(rekognition, copy)["DatasetStats"] == described(rekognition, varied)["DatasetStats"]
-    unknown = varied[:-1] + str((int(varied[-1]) + 1) % 10)
-    code, _ = refused(lambda: create(rekognition, project, "TRAIN", {"DatasetArn": unknown}))
-    assert code == "ResourceNotFoundException"
-    # It is a way to read the other one.
-    limited = registry.rekognition(*registry.add_key(actions=("rekognition:CreateDataset",)))
-    code, message = refused(lambda: create(limited, project, "TRAIN", {"DatasetArn": varied}))
-    assert code == "AccessDeniedException"
-    assert "ListDatasetEntries" in message
-
-
 def test_a_copy_of_what_is_gone_fails(quiet: Registry) -> None:
     client = quiet.rekognition()
     project, source = new_project(client), create(client, new_project(client))
@@ -511,24 +291,6 @@ def test_a_failed_update_changes_nothing(registry: Registry, rekognition: Any, c
     assert (found["Status"], found["StatusMessageCode"]) == ("UPDATE_COMPLETE", "SUCCESS")
 
 
-def test_an_update_replaces_by_image_and_keeps_the_order(registry: Registry, rekognition: Any) -> None:
-    """Lines as the service lists them may be sent back, changed."""
-    arn = imported(registry, rekognition, image("a", "x"), boxes("b", "x", left=-1), image("c"))
-    [_, listed, _] = rekognition.list_dataset_entries(DatasetArn=arn)["DatasetEntries"]
-    changed = json.loads(listed)
-    assert changed["BB"]["annotations"][0].pop("cl-errors")
-    changed["BB"]["annotations"][0]["left"] = 1
-    sent = "\n".join([json.dumps(changed), image("d", "y"), image("a", "z")])
-    rekognition.update_dataset_entries(DatasetArn=arn, Changes={"GroundTruth": sent})
-    assert settled(rekognition, arn)["Status"] == "UPDATE_COMPLETE"
-    found = entries(rekognition, arn)
-    assert names(found) == ["a", "b", "c", "d"]
-    assert "cl-errors" not in json.dumps(found)
-    assert found[0]["label-metadata"]["class-name"] == "z"
-    labels = rekognition.list_dataset_labels(DatasetArn=arn)["DatasetLabelDescriptions"]
-    assert [label["LabelName"] for label in labels] == ["x", "y", "z"]
-
-
 def test_an_import_that_gives_up_is_the_services_fault(quiet: Registry) -> None:
     client = quiet.rekognition()
     arn = create(client, new_project(client), source=manifest(quiet, image("a", "x")))
@@ -554,26 +316,6 @@ def test_tags_go_with_the_dataset(registry: Registry, rekognition: Any) -> None:
 
     until(gone)
     assert registry.sql(query, arn) == []
-
-
-@pytest.mark.parametrize("held", [None, 100])
-def test_training_gets_all_lines_as_they_were_given(
-    registry: Registry, rekognition: Any, varied: str, held: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if held is not None:  # so that it is written as it passes by
-        monkeypatch.setattr(snapshots, "_HELD", held)
-    bucket, name = registry.settings.buckets.datasets, varied.split("/")[1]
-
-    async def write(deps: Any) -> str:
-        async with deps.database.transaction() as session:
-            project = await projects.get(session, OWNER, name)
-            ref = await snapshots.write(session, deps.objects, bucket, project, row_of(registry, varied))
-        return str(ref.key)
-
-    lines = registry.opened(bucket, registry.run(write)).decode().splitlines()
-    assert names([json.loads(line) for line in lines]) == ["plain", "both", "none", "boxed", "off", "typed"]
-    assert lines[0] == image("plain", "x", confidence_as_given=1.10)
-    assert not any("cl-" in line for line in lines)
 
 
 def test_a_project_goes_after_its_datasets(registry: Registry, rekognition: Any) -> None:
@@ -684,22 +426,3 @@ def test_what_breaks_a_rule_is_named(
     found, message = refused(lambda: getattr(rekognition, operation)(**given))
     assert found == code
     assert named in message
-
-
-def test_a_page_token_belongs_to_its_list(rekognition: Any, varied: str) -> None:
-    token = rekognition.list_dataset_entries(DatasetArn=varied, MaxResults=1)["NextToken"]
-    assert token
-    for call in (
-        lambda: rekognition.list_dataset_entries(DatasetArn=varied, Labeled=True, NextToken=token),
-        lambda: rekognition.list_dataset_labels(DatasetArn=varied, NextToken=token),
-        lambda: rekognition.list_dataset_entries(DatasetArn=varied, NextToken="nonsense"),
-    ):
-        assert refused(call)[0] == "InvalidPaginationTokenException"
-
-
-def test_others_accounts_see_nothing(registry: Registry, varied: str) -> None:
-    stranger = registry.rekognition(*registry.add_key("444455556666"))
-    for call in (stranger.describe_dataset, stranger.list_dataset_entries, stranger.delete_dataset):
-        with pytest.raises(ClientError) as caught:
-            call(DatasetArn=varied)
-        assert caught.value.response["Error"]["Code"] in ("AccessDeniedException", "ResourceNotFoundException")

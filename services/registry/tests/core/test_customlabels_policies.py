@@ -18,7 +18,7 @@ from vigia_runtime.policies import Decision, user_arn
 from vigia_runtime.sigv4 import Credential
 
 from .conftest import ACCOUNT, REGION, Registry
-from .test_customlabels_datasets import new_project
+from .label_datasets import new_project
 from .test_customlabels_projects import refused
 
 PROJECT = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/my_project"

@@ -23,12 +23,12 @@ from vigia_runtime.settings import BucketSettings, HttpSettings
 from vigia_runtime.signin import Credential
 
 from .artifacts import picture
+from .components import greengrass
 from .conftest import ACCOUNT, BUCKET, Registry, Running, answers, free_port, until
 from .manifests import IMAGES, line, manifest
 from .test_errors import refused
 from .test_lifecycle import settled
-from .test_packaging import greengrass
-from .test_trials import Api
+from .trials import Api
 from .versions import trained
 
 LOOKOUT = "AmazonLookoutVisionFullAccess"

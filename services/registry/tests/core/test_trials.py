@@ -2,97 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
-from typer.testing import CliRunner
 
-from vigia_client.cli import app
-from vigia_contracts.base import ObjectRef
-from vigia_contracts.training import TrainingCompleted
-from vigia_registry.bootstrap import Deps
 from vigia_registry.datasets.manifest import parse_line
-from vigia_registry.jobs.queue import JOBS_SCHEMA
-from vigia_registry.models import service as models
-from vigia_registry.models.deletion import delete_model
-from vigia_registry.models.domain import Numbered
-from vigia_registry.objects import asked_rights
-from vigia_registry.projects import service as projects
-from vigia_registry.projects.deletion import delete_project
-from vigia_registry.settings import LimitSettings
-from vigia_registry.trials import repository, service, sources
-from vigia_registry.trials.domain import Source, SourceKind
-from vigia_registry.trials.errors import TooManyImages
-from vigia_registry.trials.running import run_trial
-from vigia_runtime.errors import Transient
-from vigia_runtime.objects import ObjectInfo, ObjectStore
 from vigia_runtime.sealing import is_sealed
-from vigia_vision.artifact import MANIFEST_FILE
 
-from .artifacts import GREEN, RED, colours, colours_in, mask, picture
-from .conftest import ACCOUNT, BUCKET, KEY, REGION, SECRET, Registry, until
+from .artifacts import GREEN, RED, colours_in, mask, picture
+from .conftest import ACCOUNT, BUCKET, Registry
 from .manifests import line
-from .test_lifecycle import OUTPUT, becomes, completed, gone, report, settled, trainable
-from .versions import decided_by
-
-OTHER_BUCKET = "registry-tests-elsewhere"
-
-
-class Api:
-    """The REST API as one key sees it."""
-
-    def __init__(self, url: str, key: str = KEY, secret: str = SECRET) -> None:
-        self.client = httpx.Client(base_url=f"{url}/api/v1", auth=(key, secret), trust_env=False, timeout=30)
-
-    def ok(self, method: str, path: str, **options: Any) -> Any:
-        answer = self.client.request(method, path, **options)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def refused(self, status: int, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """The problem that the API answers with."""
-        answer = self.client.request(method, path, **options)
-        assert answer.status_code == status, answer.text
-        problem: dict[str, Any] = answer.json()
-        return problem
-
-    def create(self, project: str, source: dict[str, Any], **more: Any) -> dict[str, Any]:
-        body = {"project": project, "name": f"t-{uuid.uuid4().hex[:8]}", "source": source, **more}
-        created: dict[str, Any] = self.ok("POST", "/trials", json=body)
-        return created
-
-    def ended(self, trial: dict[str, Any]) -> dict[str, Any]:
-        """The trial once it is complete or failed."""
-
-        def look() -> dict[str, Any] | None:
-            found: dict[str, Any] = self.ok("GET", f"/trials/{trial['trial_id']}")
-            return found if found["state"] in ("complete", "failed") else None
-
-        return until(look, 60)
-
-    def images(self, trial: dict[str, Any], **filters: Any) -> list[dict[str, Any]]:
-        """All images that the filters let through, page after page."""
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            params = {key: value for key, value in {**filters, "cursor": cursor}.items() if value is not None}
-            page = self.ok("GET", f"/trials/{trial['trial_id']}/images", params=params)
-            found += page["items"]
-            cursor = page["next"]
-            if cursor is None:
-                return found
-
-    def bytes_of(self, trial: dict[str, Any], number: int, kind: str) -> httpx.Response:
-        return self.client.get(f"/trials/{trial['trial_id']}/images/{number}/{kind}")
+from .test_lifecycle import OUTPUT, settled
+from .trials import OTHER_BUCKET, Api, stats, store, trained
 
 
 @pytest.fixture(scope="module")
@@ -103,43 +28,12 @@ def api(registry: Registry) -> Iterator[Api]:
     made.client.close()
 
 
-def trained(registry: Registry, lookout: Any, project: str) -> str:
-    """A trained version of the project with a real artifact; its ARN. The project has no dataset afterwards."""
-    trainable(registry, lookout, project)
-    arn = lookout.create_model(ProjectName=project, OutputConfig=OUTPUT)["ModelMetadata"]["ModelArn"]
-    kind, event = completed(arn)
-    assert isinstance(event, TrainingCompleted)
-    artifact = colours()
-    prefix = f"{ACCOUNT}/{REGION}/{project}/1/{artifact.folder}/"
-    for name, content in artifact.all_files().items():
-        registry.s3().put_object(Bucket=registry.settings.buckets.artifacts, Key=prefix + name, Body=content)
-    ref = ObjectRef(
-        bucket=registry.settings.buckets.artifacts,
-        key=prefix + MANIFEST_FILE,
-        sha256=hashlib.sha256(artifact.manifest_bytes).hexdigest(),
-    )
-    manifest = artifact.manifest.model_dump(mode="json")
-    report(registry, (kind, event.model_copy(update={"artifact": ref, "manifest": manifest})))
-    becomes(lookout, project, "TRAINED")
-    lookout.delete_dataset(ProjectName=project, DatasetType="train")
-    gone(lambda: lookout.describe_dataset(ProjectName=project, DatasetType="train"))
-    return arn
-
-
 @pytest.fixture
 def tried(registry: Registry, lookout: Any, project: str) -> str:
     """A project with a trained version that was never hosted, and an empty training dataset; its name."""
     trained(registry, lookout, project)
     lookout.create_dataset(ProjectName=project, DatasetType="train")
     return project
-
-
-def store(registry: Registry, files: dict[str, bytes], bucket: str = BUCKET) -> str:
-    """Put files below a prefix of their own; the prefix."""
-    prefix = f"trials/{uuid.uuid4().hex}/"
-    for name, content in files.items():
-        registry.s3().put_object(Bucket=bucket, Key=prefix + name, Body=content)
-    return prefix
 
 
 def raw(registry: Registry, bucket: str, key: str) -> bytes:
@@ -151,11 +45,6 @@ def raw(registry: Registry, bucket: str, key: str) -> bytes:
 def entries(lookout: Any, project: str) -> list[dict[str, Any]]:
     pages = lookout.get_paginator("list_dataset_entries").paginate(ProjectName=project, DatasetType="train")
     return [json.loads(text) for page in pages for text in page["DatasetEntries"]]
-
-
-def stats(lookout: Any, project: str) -> dict[str, int]:
-    found: dict[str, int] = settled(lookout, project)["ImageStats"]
-    return found
 
 
 def test_what_a_trial_finds_and_a_person_confirms_trains_the_next_version(
@@ -425,153 +314,6 @@ def test_uploaded_images_are_copied_to_where_the_dataset_is(
         assert raw(registry, OTHER_BUCKET, ref.removeprefix(f"s3://{OTHER_BUCKET}/")) == expected
 
 
-def test_images_of_another_bucket_than_the_datasets_are_refused(
-    registry: Registry, lookout: Any, api: Api, tried: str
-) -> None:
-    lookout.update_dataset_entries(ProjectName=tried, DatasetType="train", Changes=line("known", False).encode())
-    assert stats(lookout, tried)["Total"] == 1
-    prefix = store(registry, {"1.png": picture()})
-    trial = api.create(tried, {"kind": "folder", "uri": f"s3://{BUCKET}/{prefix}"})
-    api.ended(trial)
-    url = f"/trials/{trial['trial_id']}"
-    api.ok("PATCH", f"{url}/images/1", json={"verification": "correct"})
-    problem = api.refused(409, "POST", f"{url}/dataset-entries")
-    assert problem["details"] == {"bucket": BUCKET, "dataset_bucket": "registry-tests-images"}
-    assert "bucket registry-tests-images" in problem["detail"]
-    assert stats(lookout, tried)["Total"] == 1
-    lookout.delete_dataset(ProjectName=tried, DatasetType="train")
-    gone(lambda: lookout.describe_dataset(ProjectName=tried, DatasetType="train"))
-    assert api.refused(404, "POST", f"{url}/dataset-entries")["code"] == "dataset_not_found"
-
-
-def test_what_cannot_be_tried_is_refused_and_names_what_is_wrong(registry: Registry, api: Api, tried: str) -> None:
-    prefix = store(registry, {"1.png": picture(), "2.png": picture(), "3.png": picture(), "more/4.txt": b""})
-    artifacts = registry.settings.buckets.artifacts
-    good = {"kind": "folder", "uri": f"s3://{BUCKET}/{prefix}"}
-
-    def refused(status: int, **changed: Any) -> dict[str, Any]:
-        body = {"project": tried, "name": "one", "source": good, **changed}
-        return api.refused(status, "POST", "/trials", json=body)
-
-    for source, where in (
-        ({"kind": "folder", "uri": "s3:/wrong"}, "body.source.uri"),
-        ({"kind": "folder", "uri": f"s3://{BUCKET}/{prefix}more/"}, "body.source.uri"),
-        ({"kind": "folder", "uri": "s3://registry-tests-nowhere/"}, "body.source"),
-        ({"kind": "folder", "uri": f"s3://{artifacts}/"}, "body.source"),
-        ({"kind": "folder", "uri": f"s3://{artifacts}/{ACCOUNT}/../other/"}, "body.source.uri"),
-        ({"kind": "images", "uris": [f"s3://{artifacts}/999988887777/golden/a.png"]}, "body.source"),
-        ({"kind": "images", "uris": ["s3://registry-tests-nowhere/a.png"]}, "body.source"),
-        ({"kind": "images", "uris": [f"s3://{BUCKET}/a.png", "s3://other/b.png"]}, "body.source.uris.1"),
-        ({"kind": "images", "uris": [f"s3://{BUCKET}/a.png", f"s3://{BUCKET}/a.png"]}, "body.source.uris.1"),
-        ({"kind": "images", "uris": [f"s3://{BUCKET}/a/"]}, "body.source.uris.0"),
-        ({"kind": "tape"}, "body.source"),
-    ):
-        assert [row["where"] for row in refused(400, source=source)["details"]["problems"]] == [where]
-    many = [f"s3://{BUCKET}/{number}.png" for number in range(401)]
-    assert refused(429, source={"kind": "images", "uris": many})["code"] == "images_per_trial"
-    assert refused(400, kms_key_id="alias/unheard-of")["code"] == "unknown_key"
-    assert refused(404, project="unheard-of")["code"] == "project_not_found"
-    assert refused(404, model_version="7")["code"] == "model_not_found"
-    assert refused(400, name="")["details"]["problems"]
-    assert api.ok("GET", "/trials", params={"project": tried})["items"] == []
-
-    ended = api.ended(api.create(tried, good, name="one"))
-    assert ended["counts"]["images"] == 3
-    assert refused(409)["code"] == "trial_exists"
-    api.create(tried, {"kind": "upload"}, name="two")
-    api.create(tried, {"kind": "upload"}, name="three")
-    assert refused(429, name="four")["code"] == "trials_per_project"
-    first = api.ok("GET", "/trials", params={"project": tried, "limit": 2})
-    rest = api.ok("GET", "/trials", params={"project": tried, "limit": 2, "cursor": first["next"]})
-    assert [trial["name"] for trial in first["items"] + rest["items"]] == ["three", "two", "one"]
-    assert rest["next"] is None
-    assert api.client.delete(f"/trials/{ended['trial_id']}").status_code == 405
-
-    # Keys of others, and keys that may do less.
-    url = f"/trials/{ended['trial_id']}"
-    stranger = Api(registry.url, *registry.add_key("555566667777"))
-    assert stranger.refused(404, "GET", url)["code"] == "trial_not_found"
-    assert stranger.refused(404, "PATCH", f"{url}/images/1", json={"verification": "correct"})
-    assert stranger.refused(404, "POST", f"{url}/dataset-entries")
-    names = ("lookoutvision:ListTrialDetections", "lookoutvision:DescribeTrialDetection")
-    reader = Api(registry.url, *registry.add_key(actions=names))
-    assert reader.ok("GET", url)["name"] == "one"
-    assert len(reader.ok("GET", "/trials", params={"project": tried})["items"]) == 3
-    assert reader.bytes_of(ended, 1, "file").status_code == 200
-    for method, path, body in (
-        ("POST", "/trials", {"project": tried, "name": "x", "source": good}),
-        ("POST", f"{url}/start", None),
-        ("PATCH", f"{url}/images/1", {"verification": "correct"}),
-        ("POST", f"{url}/dataset-entries", None),
-    ):
-        assert reader.refused(403, method, path, json=body)["code"] == "access_denied"
-
-
-def test_a_trial_has_at_most_two_thousand_images(registry: Registry) -> None:
-    assert LimitSettings().trial_images == 2000
-    prefix = store(registry, {f"{number}.png": b"x" for number in range(3)})
-
-    async def below(deps: Deps, most: int) -> list[str]:
-        free = asked_rights(deps.settings.buckets, None)
-        return await sources.keys_below(deps.objects, free, Source(SourceKind.FOLDER, BUCKET, prefix), most)
-
-    assert len(registry.run(lambda deps: below(deps, 3))) == 3
-    with pytest.raises(TooManyImages):
-        registry.run(lambda deps: below(deps, 2))
-
-
-def test_uploads_stop_at_the_limit(registry: Registry, api: Api, tried: str) -> None:
-    trial = UUID(api.create(tried, {"kind": "upload"})["trial_id"])
-    limits = LimitSettings(trial_images=1)
-
-    async def upload(deps: Deps) -> None:
-        owner = registry.owner
-        for name in ("a", "a", "b"):
-            async with deps.database.transaction() as session:
-                await service.upload(session, deps.objects, limits, owner, trial, name, picture())
-
-    with pytest.raises(TooManyImages):
-        registry.run(upload)
-    assert api.ok("GET", f"/trials/{trial}")["counts"]["images"] == 1
-
-
-def test_trials_wait_for_each_other_and_other_jobs_for_none(
-    registry: Registry, lookout: Any, api: Api, tried: str
-) -> None:
-    prefix = store(registry, {f"{number}.png": picture(red=250) for number in range(60)})
-    source = {"kind": "folder", "uri": f"s3://{BUCKET}/{prefix}"}
-    running = [api.create(tried, source) for _ in range(3)]
-    lookout.update_dataset_entries(ProjectName=tried, DatasetType="train", Changes=line("known", False).encode())
-    assert stats(lookout, tried)["Total"] == 1
-    doing = f"select count(*) from {JOBS_SCHEMA}.procrastinate_jobs where queue_name = 'models' and status = 'doing'"
-    most = 0
-
-    def look() -> bool:
-        nonlocal most
-        most = max(most, registry.sql(doing)[0][0])
-        states = [api.ok("GET", f"/trials/{trial['trial_id']}")["state"] for trial in running]
-        return states == ["complete"] * 3
-
-    until(look, 60)
-    assert most == 1
-
-
-class Interrupted(ObjectStore):
-    """The real store; once so many images were read, ``action`` is done before the next one."""
-
-    def __init__(self, settings: Any, images: int, action: Callable[[], Awaitable[None]] | None = None) -> None:
-        super().__init__(settings)
-        self.read = 0
-        self._images = images
-        self._action = action
-
-    async def head(self, bucket: str, key: str) -> ObjectInfo:
-        if self.read == self._images and self._action is not None:
-            await self._action()
-        self.read += 1
-        return await super().head(bucket, key)
-
-
 @pytest.fixture
 def waiting(registry: Registry, lookout: Any, api: Api, tried: str) -> tuple[str, UUID]:
     """A trial of six images that is under way, and that no worker knows of: its project's name and its id."""
@@ -591,178 +333,3 @@ def waiting(registry: Registry, lookout: Any, api: Api, tried: str) -> tuple[str
             f"{prefix}{number}.png",
         )
     return tried, UUID(trial["trial_id"])
-
-
-def judge(registry: Registry, trial: UUID, images: int = 0, action: Any = None) -> int:
-    """Do the job of a trial; how many images were read. ``action(deps)`` comes after ``images`` of them."""
-
-    async def work(deps: Deps) -> int:
-        objects = Interrupted(deps.settings.objects, images, None if action is None else lambda: action(deps))
-        with contextlib.suppress(Transient):
-            await run_trial(deps.database, objects, deps.settings.buckets.datasets, trial)
-        return objects.read
-
-    return registry.run(work)
-
-
-def test_what_was_judged_is_not_judged_again(registry: Registry, api: Api, waiting: tuple[str, UUID]) -> None:
-    _, trial = waiting
-
-    async def outage(deps: Deps) -> None:
-        raise Transient("the store is away")
-
-    judge(registry, trial, 2, outage)
-    between = api.ok("GET", f"/trials/{trial}")
-    assert (between["state"], between["counts"]["judged"], between["counts"]["waiting"]) == ("in_progress", 2, 4)
-    assert judge(registry, trial) == 4
-    assert api.ok("GET", f"/trials/{trial}")["state"] == "complete"
-    assert judge(registry, trial) == 0
-
-
-def test_a_trial_is_judged_by_the_threshold_that_decides_now(
-    registry: Registry, api: Api, waiting: tuple[str, UUID]
-) -> None:
-    project, trial = waiting
-    model = f"arn:aws:lookoutvision:{REGION}:{ACCOUNT}:model/{project}/1"
-
-    def found() -> set[tuple[str, bool]]:
-        rows = api.ok("GET", f"/trials/{trial}/images")["items"]
-        return {(row["prediction"], row["score"] > 0.5) for row in rows if row["prediction"]}
-
-    async def outage(deps: Deps) -> None:
-        raise Transient("the store is away")
-
-    judge(registry, trial, 2, outage)
-    assert found() == {("anomaly", True)}
-    decided_by(registry, model, 0.9999)
-    judge(registry, trial)
-    assert found() == {("anomaly", True), ("normal", True)}
-
-
-def test_a_trial_fails_when_its_version_is_deleted_and_keeps_what_was_judged(
-    registry: Registry, lookout: Any, api: Api, waiting: tuple[str, UUID]
-) -> None:
-    project, trial = waiting
-
-    async def delete(deps: Deps) -> None:
-        async with deps.database.transaction() as session:
-            await models.delete(session, registry.owner, Numbered(project, 1))
-
-    assert judge(registry, trial, 2, delete) == 3
-    failed = api.ok("GET", f"/trials/{trial}")
-    assert (failed["state"], failed["counts"]["judged"]) == ("failed", 2)
-    assert failed["status_message"] == "The model version was deleted before every image was judged."
-    gone(lambda: lookout.describe_model(ProjectName=project, ModelVersion="1"))
-    assert api.ok("GET", f"/trials/{trial}")["model_version"] == "1"
-    assert api.refused(404, "POST", f"/trials/{trial}/start")["code"] == "model_not_found"
-    # What the model found can still be verified.
-    assert api.ok("PATCH", f"/trials/{trial}/images/1", json={"verification": "correct"})["has_mask"]
-
-
-def test_a_trial_under_way_goes_with_its_project_and_leaves_nothing(
-    registry: Registry, lookout: Any, waiting: tuple[str, UUID]
-) -> None:
-    project, trial = waiting
-    [(project_id, version_id)] = registry.sql(
-        "select p.id, m.id from registry.projects p join registry.model_versions m on m.project_id = p.id "
-        "where p.name = %s",
-        project,
-    )
-    below = {"Bucket": registry.settings.buckets.datasets, "Prefix": f"{ACCOUNT}/{project_id}/"}
-
-    async def delete(deps: Deps) -> None:
-        assert registry.s3().list_objects_v2(**below)["KeyCount"] > 0
-        registry.sql("delete from registry.datasets where project_id = %s", project_id)
-        # The version, the project, and both jobs, as if done between two images.
-        registry.sql("update registry.model_versions set state = 'DELETING' where id = %s", version_id)
-        await delete_model(deps.database, deps.objects, deps.settings.buckets.artifacts, version_id)
-        async with deps.database.transaction() as session:
-            await projects.delete(session, registry.owner, project)
-        await delete_project(deps.database, deps.objects, deps.settings.buckets.datasets, project_id)
-
-    assert judge(registry, trial, 2, delete) == 3
-    gone(lambda: lookout.describe_project(ProjectName=project))
-    assert registry.sql("select count(*) from registry.trials where id = %s", trial) == [(0,)]
-    assert registry.s3().list_objects_v2(**below)["KeyCount"] == 0
-
-
-def test_whoever_deletes_a_project_waits_for_the_mask_that_is_being_written(
-    registry: Registry, waiting: tuple[str, UUID]
-) -> None:
-    """Otherwise the mask would come after everything below the project was removed, and stay for ever."""
-    _, trial = waiting
-
-    async def work(deps: Deps) -> None:
-        async with deps.database.transaction() as session:
-            run = await repository.lock_run(session, trial)
-            assert run is not None
-            with pytest.raises(Exception, match="lock timeout"):
-                async with deps.database.transaction() as other:
-                    await repository.remove_of_project(other, run.trial.project_id)
-
-    registry.run(work)
-
-
-def test_the_command_runs_shows_verifies_and_adds(
-    registry: Registry, lookout: Any, tried: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = tmp_path / "images"
-    (images / "lot 7").mkdir(parents=True)
-    for name, data in {
-        "lot 7/a.png": picture(red=250),
-        "lot 7/b.png": picture(),
-        "lot 7/c.png": picture(green=250),
-        "small.png": picture(size=(8, 8)),
-    }.items():
-        (images / name).write_bytes(data)
-    (tmp_path / "mask.png").write_bytes(mask(RED, "#FFFFFF"))
-    for name, value in {
-        "VIGIA_URL": registry.url,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": REGION,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_REGION", raising=False)
-
-    def vigia(*arguments: str) -> str:
-        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["trials", *arguments], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.output
-
-    shown = vigia("run", "by hand", str(images), "--project", tried, "--json")
-    trial = json.loads(shown)
-    assert (trial["state"], trial["counts"]["images"], trial["counts"]["anomaly"]) == ("complete", 4, 2)
-    assert "by hand" in vigia("list", "--project", tried)
-    table = vigia("show", trial["trial_id"], "--sort", "-confidence")
-    for text in ("complete", "lot 7/a.png", "anomaly", "red 50.00%", "small.png", "wrong_size"):
-        assert text in table
-    assert [
-        row["name"]
-        for row in map(json.loads, vigia("show", trial["trial_id"], "--label", "red", "--json").splitlines())
-    ] == ["lot 7/a.png"]
-    assert "incorrect: anomaly (red)" in vigia("verify", trial["trial_id"], "2", "--mask", str(tmp_path / "mask.png"))
-    assert "incorrect: normal" in vigia("verify", trial["trial_id"], "3", "--incorrect")
-    vigia("verify", trial["trial_id"], "--all", "--correct")
-    assert "nothing is left" in vigia("verify", trial["trial_id"], "--all", "--correct")
-    assert "3 images are being added" in vigia("add", trial["trial_id"])
-    assert stats(lookout, tried) == {"Total": 3, "Labeled": 3, "Normal": 1, "Anomaly": 2}
-    assert "nothing to add" in vigia("add", trial["trial_id"])
-
-
-def test_the_document_shows_every_route(registry: Registry, api: Api) -> None:
-    paths = httpx.get(f"{registry.url}/openapi.json", trust_env=False).json()["paths"]
-    below = "/api/v1/trials/{trial_id}"
-    assert {path: sorted(methods) for path, methods in paths.items() if path.startswith("/api/v1/trials")} == {
-        "/api/v1/trials": ["get", "post"],
-        below: ["get"],
-        f"{below}/start": ["post"],
-        f"{below}/labels": ["post"],
-        f"{below}/images": ["get", "patch", "post"],
-        f"{below}/images/{{number}}": ["get", "patch"],
-        f"{below}/images/{{number}}/{{kind}}": ["get"],
-        f"{below}/images/{{number}}/corrected-mask": ["put"],
-        f"{below}/dataset-entries": ["post"],
-    }
-    upload = paths[f"{below}/images"]["post"]["requestBody"]["content"]
-    assert set(upload) == {"image/jpeg", "image/png"}

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import boto3
+import httpx
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -23,6 +24,7 @@ from vigia_contracts.base import ObjectRef
 from vigia_contracts.events import Event, decode
 from vigia_registry import migrate, schema
 from vigia_registry.bootstrap import Deps, open_deps
+from vigia_registry.entrypoints.http import build
 from vigia_registry.hosting.settings import HostingSettings, ScalingSettings
 from vigia_registry.identity import service as identity
 from vigia_registry.identity.domain import Owner, Vault
@@ -30,6 +32,8 @@ from vigia_registry.settings import Settings
 from vigia_vision import Artifact, Manifest
 from vigia_vision.artifact import MANIFEST_FILE, npy
 from vigia_vision.manifest import Golden, InputContract, TensorSpec, Threshold
+
+from .calls import BASE, Aws
 
 OWNER = Owner("123456789012", "us-east-1")
 SECRET_KEY = "k" * 32
@@ -259,3 +263,11 @@ async def hosting_fleet(postgres_url: str, object_store: Any) -> AsyncIterator[F
 async def _account(deps: Deps) -> None:
     async with deps.database.transaction() as session:
         await identity.put_admin(session, Vault(SECRET_KEY), OWNER.account_id, KEY_ID, SECRET)
+
+
+@pytest.fixture
+async def aws(fleet: Any) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(build(fleet.deps), client=("10.1.2.3", 5))
+    headers = {"User-Agent": "Boto3/test"}
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, auth=Aws(), headers=headers) as client:
+        yield client
