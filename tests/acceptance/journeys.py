@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
@@ -90,7 +92,7 @@ class Journeys(ABC):
         records = scratch / "records.jsonl"
         argv, env = self.command(name, told, records)
         with (scratch / "output").open("wb") as out:
-            process = subprocess.Popen(argv, env=env, cwd=scratch, stdout=out, stderr=out)
+            process = subprocess.Popen(argv, env=env, cwd=scratch, stdout=out, stderr=out, start_new_session=True)
         return Journey(name, chosen, process, records, scratch / "output")
 
     @abstractmethod
@@ -102,8 +104,8 @@ class Journeys(ABC):
         """Command line and environment of a journey."""
 
     def end(self) -> None:
-        """Ends what still goes on."""
+        """Ends what still goes on, with what the programs started: a shell would ask for a status for ever."""
         for journey in self._begun.values():
-            if journey.process.poll() is None:
-                journey.process.terminate()
-                journey.process.wait(30)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(journey.process.pid, signal.SIGTERM)
+            journey.process.wait(30)
