@@ -21,6 +21,7 @@ import boto3
 from botocore.exceptions import ClientError, WaiterError
 
 sys.path.append(str(Path(__file__).parents[1]))  # for what the programs through both guides share
+from functions import function_host
 from programs import Program
 
 PROFILE = "custom-labels-access"
@@ -391,6 +392,15 @@ def p_30_handler(client, model, confidence, event):
     return {"statusCode": 200, "body": answer["CustomLabels"]}
 
 
+def p_31_ask_function(function, name, event):
+    """Labels and their confidences as a function gives them; RuntimeError with what it says went wrong."""
+    answer = function.invoke(FunctionName=name, Payload=json.dumps(event))
+    told = json.loads(answer["Payload"].read())
+    if told["statusCode"] != 200:
+        raise RuntimeError(f"{told['statusCode']}: {told['body']['ErrorMessage']}")
+    return {label["Name"]: label["Confidence"] for label in told["body"]}
+
+
 class Journey(Program):
     """Every sample once, in an order in which each finds what it needs."""
 
@@ -399,11 +409,13 @@ class Journey(Program):
         self.project, self.bucket = told["project"], told["bucket"]
         self.folder = Path(told["folder"])
         session = boto3.Session(profile_name=PROFILE)
+        self.session = session
         self.client, self.s3 = session.client("rekognition"), session.client("s3")
         self.root = f"s3://{self.bucket}/{self.project}/"
 
     def run(self):
         client = self.client
+        self.note("P-00", client.meta.endpoint_url)
         project = self.note("P-02", p_02_create_project(client, self.project))
         self.note("P-01", p_01_list_projects(client))
         training, test = self.datasets(project)
@@ -515,6 +527,15 @@ class Journey(Program):
                 "unknown": p_30_handler(client, arn[:-1] + ("1" if arn[-1] != "1" else "2"), 50, event),
             },
         )
+        with function_host(lambda event: p_30_handler(client, arn, 50, event)) as address:
+            function = self.session.client("lambda", endpoint_url=address)
+            asked = {"bytes": event, "object": {"S3Object": where}}
+            told = {name: p_31_ask_function(function, "inspect", one) for name, one in asked.items()}
+            try:
+                p_31_ask_function(function, "inspect", {})
+            except RuntimeError as error:
+                told["nothing"] = str(error)
+        self.note("P-31", told)
 
     def copies(self, project, arn):
         """A policy, a copy under it, and the policy's end."""

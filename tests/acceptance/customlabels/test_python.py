@@ -24,6 +24,10 @@ def project(journey: Journey) -> str:
     return arn.split("/")[1]
 
 
+def test_p_00_reaches_vigia_through_the_profile(seen: Seen) -> None:
+    assert seen("P-00").startswith("http://127.0.0.1:")
+
+
 def test_p_01_lists_projects(seen: Seen) -> None:
     assert seen("P-01")[seen("P-02")] == "CREATED"
 
@@ -183,6 +187,12 @@ def test_p_30_answers_as_a_function_does(seen: Seen) -> None:
     assert told["no image"]["body"]["Error"] == "InvalidImageFormatException"
     assert told["missing"]["body"]["Error"] == "InvalidS3ObjectException"
     assert told["unknown"]["body"]["Error"] == "ResourceNotFoundException"
+
+
+def test_p_31_asks_a_function(seen: Seen) -> None:
+    told = seen("P-31")
+    assert (set(told["bytes"]), set(told["object"])) == ({"disc"}, {"disc"})
+    assert told["nothing"] == "400: neither image bytes nor an object in S3"
 
 
 def test_p_11_stops_a_model(seen: Seen) -> None:
