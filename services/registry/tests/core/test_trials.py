@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import pytest
 from botocore.exceptions import ClientError
@@ -312,24 +311,3 @@ def test_uploaded_images_are_copied_to_where_the_dataset_is(
         (second["source-ref"], picture(green=250, kind="JPEG")),
     ):
         assert raw(registry, OTHER_BUCKET, ref.removeprefix(f"s3://{OTHER_BUCKET}/")) == expected
-
-
-@pytest.fixture
-def waiting(registry: Registry, lookout: Any, api: Api, tried: str) -> tuple[str, UUID]:
-    """A trial of six images that is under way, and that no worker knows of: its project's name and its id."""
-    prefix = store(registry, {f"{number}.png": picture(red=250) for number in range(6)})
-    trial = api.create(tried, {"kind": "upload"})
-    registry.sql(
-        "update registry.trials set state = 'in_progress', source = 'folder', bucket = %s where id = %s",
-        BUCKET,
-        trial["trial_id"],
-    )
-    for number in range(6):
-        registry.sql(
-            "insert into registry.trial_images (trial_id, number, name, key) values (%s, %s, %s, %s)",
-            trial["trial_id"],
-            number + 1,
-            str(number),
-            f"{prefix}{number}.png",
-        )
-    return tried, UUID(trial["trial_id"])
